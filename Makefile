@@ -1,0 +1,26 @@
+# Each target works from a bare clone: it sets up .venv with pinned packages first, then runs.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo test repro revisions lint setup
+
+help:       ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+demo: setup ## the whole chain on synthetic frames, in a temporary copy
+	$(BIN)/python tools/demo.py
+
+test: setup ## the tests
+	$(BIN)/python -m pytest
+
+repro: setup ## the whole chain on Kvasir-SEG
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
+
+revisions: setup ## name the git revisions baseline and improved
+	$(BIN)/python tools/revisions.py
+
+lint: setup ## style
+	$(BIN)/ruff check .
+
+setup:      ## the environment
+	@$(PYTHON) tools/setup_environment.py

@@ -1,0 +1,114 @@
+"""Attributes of an image and its polyps that may explain an error.
+
+Images are shrunk to at most 512 pixels a side first, so that all are described at like scale.
+
+    area_fraction      share of the image that is polyp, 0..1
+    polyps             connected regions of the mask with at least 0.05 % of the image
+    solidity           area of the largest region / area of its convex hull, 0..1
+    contrast           distance in CIELAB (Delta E 1976) between the mean colour of the polyps and
+                       that of a ring around them, as wide as 5 % of the image's side
+    boundary_gradient  mean change of lightness across the outline, L* a pixel
+    blur               minus log10 of the variance of the Laplacian of lightness: higher is blurred
+    highlights         share of the polyps that is specular (lightness over 90, chroma below 20)
+    brightness         mean lightness of the polyps, L* 0..100
+    touches_border     1 where a polyp reaches the outer 1 % of the image, else 0
+    inset              1 where the lower left corner has a navigation picture (a black or green
+                       box), else 0
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from skimage.measure import label, regionprops
+
+from effiseg.images import read_pair
+
+SIDE = 512  # pixels
+SMALLEST_REGION = 0.0005  # of the image
+
+Field = NDArray[np.float32]
+Pixels = NDArray[np.bool_]
+
+
+def describe_images(
+    raw: Path, names: list[str], progress: Callable[[Iterable[str]], Iterable[str]] = iter
+) -> pd.DataFrame:
+    """One row an image: name and the attributes."""
+    rows = [{"name": name} | describe_image(*read_pair(raw, name)) for name in progress(names)]
+    return pd.DataFrame(rows)
+
+
+def describe_image(image: NDArray[np.uint8], mask: Pixels) -> dict[str, float]:
+    """The attributes of a (H, W, 3) uint8 RGB image whose polyps are `mask`, (H, W) bool.
+
+    An image without polyp has NaN where an attribute describes polyps.
+    """
+    image, mask = _shrink(image, mask)
+    lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    lightness = lab[..., 0]
+    everywhere = {
+        "area_fraction": float(mask.mean()),
+        "blur": -float(np.log10(cv2.Laplacian(lightness, cv2.CV_32F).var() + 1e-6)),
+        "inset": float(has_inset(image)),
+    }
+    regions = [r for r in regionprops(label(mask)) if r.area >= SMALLEST_REGION * mask.size]
+    everywhere["polyps"] = len(regions)
+    if not regions:
+        names = "solidity contrast boundary_gradient highlights brightness touches_border"
+        return everywhere | dict.fromkeys(names.split(), float("nan"))
+    chroma = np.hypot(lab[..., 1], lab[..., 2])
+    return everywhere | {
+        "solidity": float(max(regions, key=lambda region: region.area).solidity),
+        "contrast": _contrast(lab, mask),
+        "boundary_gradient": _boundary_gradient(lightness, mask),
+        "highlights": float(((lightness > 90) & (chroma < 20))[mask].mean()),
+        "brightness": float(lightness[mask].mean()),
+        "touches_border": float(_touches_border(mask)),
+    }
+
+
+def has_inset(image: NDArray[np.uint8]) -> bool:
+    """Whether the lower left corner of a (H, W, 3) uint8 RGB image has a navigation picture.
+
+    It is looked for where the slanted dark corner of the frame does not reach.
+    """
+    height, width = image.shape[:2]
+    box = image[int(0.8 * height) : int(0.95 * height), int(0.06 * width) : int(0.2 * width)]
+    red, green, blue = (box[..., channel].astype(int) for channel in range(3))
+    is_black = box.max(2) < 16
+    is_green = (green > red + 25) & (green > blue) & (green > 50)
+    return bool(is_black.mean() > 0.97 or is_green.mean() > 0.3)
+
+
+def _shrink(image: NDArray[np.uint8], mask: Pixels) -> tuple[NDArray[np.uint8], Pixels]:
+    scale = SIDE / max(mask.shape)
+    if scale >= 1:
+        return image, mask
+    size = round(mask.shape[1] * scale), round(mask.shape[0] * scale)
+    small = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT)
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), small.astype(bool)
+
+
+def _contrast(lab: Field, mask: Pixels) -> float:
+    width = max(1, round(0.05 * min(mask.shape)))
+    element = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1))
+    ring = cv2.dilate(mask.astype(np.uint8), element).astype(bool) & ~mask & (lab[..., 0] > 5)
+    if not ring.any():
+        return float("nan")
+    return float(np.linalg.norm(lab[mask].mean(0) - lab[ring].mean(0)))
+
+
+def _boundary_gradient(lightness: Field, mask: Pixels) -> float:
+    smooth = cv2.GaussianBlur(lightness, (0, 0), 1.5)
+    gradient = np.hypot(cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1))
+    outline = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3)))
+    return float(gradient[outline.astype(bool)].mean() / 8)  # Sobel's weights add up to 8
+
+
+def _touches_border(mask: Pixels) -> bool:
+    margin = max(1, round(0.01 * min(mask.shape)))
+    return bool(mask[margin:-margin, margin:-margin].sum() < mask.sum())

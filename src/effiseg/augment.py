@@ -1,0 +1,166 @@
+"""Augmentation: a pure function of image, mask and a seed, so that every epoch can be repeated.
+
+Images are (H, W, 3) uint8 RGB, masks (H, W) uint8 of 0 and 1.
+
+Source of "published": the text of Vezakis et al., 2024 (arXiv:2407.16298). Their code differs: with
+albumentations 1.3.1 its scalar arguments turned each chosen image by exactly 90 degrees and moved
+it by exactly 12.5 %, and its elastic transform was mostly a strong affine one. Here ranges are
+ranges, and elastic (alpha 1, sigma 50) is what the text says, which moves no pixel by more than
+about a hundredth of its width.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else it asks a server at import
+import albumentations as A
+
+from effiseg.recipe import Policy
+
+Pixels = NDArray[np.uint8]
+Augment = Callable[[Pixels, Pixels, int], tuple[Pixels, Pixels]]
+
+
+def build_augmentation(policy: Policy, causes: Sequence[str] = ()) -> Augment:
+    """Build the function (image, mask, seed) -> (image, mask).
+
+    Args:
+        policy: "published" as in the paper's text; "wide": always-on affine over the whole circle,
+            flips, transposition and stronger colour changes; "none".
+        causes: names from `CAUSES`, remedies of the error analysis, added to the policy.
+
+    Raises:
+        ValueError: a cause is not known.
+    """
+    for cause in causes:
+        if cause not in CAUSES:
+            raise ValueError(f"augmentation {cause!r} is unknown; known are {', '.join(CAUSES)}")
+    policies = {"none": list, "published": published_transforms, "wide": wide_transforms}
+    steps = policies[policy]() + [step for cause in causes for step in CAUSES[cause]()]
+    compose = A.Compose(steps, seed=0)
+
+    def augment(image: Pixels, mask: Pixels, seed: int) -> tuple[Pixels, Pixels]:
+        compose.set_random_seed(seed)
+        result = compose(image=image, mask=mask)
+        return result["image"], result["mask"]
+
+    return augment
+
+
+def published_transforms() -> list[A.BasicTransform]:
+    """The paper's text, each with probability 0.5."""
+    return [
+        A.HorizontalFlip(p=0.5),
+        A.VerticalFlip(p=0.5),
+        A.ColorJitter(
+            brightness=(0.6, 1.6), contrast=(0.8, 1.2), saturation=(0.9, 1.1), hue=0.01, p=0.5
+        ),
+        A.Affine(
+            scale=(0.5, 1.5), translate_percent=(-0.125, 0.125), rotate=(-90, 90), p=0.5
+        ),
+        A.ElasticTransform(alpha=1, sigma=50, p=0.5),
+    ]
+
+
+def wide_transforms() -> list[A.BasicTransform]:
+    """Always-on geometry, as DUCK-Net and FCB-SwinV2 use it, and stronger colour changes."""
+    return [
+        A.D4(p=1.0),  # the eight flips and quarter turns of the square
+        A.Affine(
+            scale=(0.6, 1.5),
+            translate_percent=(-0.125, 0.125),
+            rotate=(-180, 180),
+            shear=(-15, 15),
+            border_mode=cv2.BORDER_CONSTANT,
+            p=1.0,
+        ),
+        A.ColorJitter(
+            brightness=(0.6, 1.6), contrast=(0.7, 1.3), saturation=(0.8, 1.2), hue=0.02, p=0.8
+        ),
+        A.GaussianBlur(sigma_limit=(0.2, 1.2), blur_limit=0, p=0.1),
+    ]
+
+
+def _smaller_polyps() -> list[A.BasicTransform]:
+    return [A.Affine(scale=(0.4, 0.8), p=0.25)]
+
+
+def _larger_polyps() -> list[A.BasicTransform]:
+    return [A.Affine(scale=(1.2, 1.8), p=0.25)]
+
+
+def _lower_contrast() -> list[A.BasicTransform]:
+    return [A.RandomBrightnessContrast(brightness_limit=0.0, contrast_limit=(-0.5, 0.0), p=0.3)]
+
+
+def _blur() -> list[A.BasicTransform]:
+    return [
+        A.OneOf(
+            [A.GaussianBlur(sigma_limit=(0.5, 2.0), blur_limit=0), A.MotionBlur(blur_limit=(3, 9))],
+            p=0.3,
+        )
+    ]
+
+
+def _highlights() -> list[A.BasicTransform]:
+    return [_OnImage(add_highlights, p=0.3)]
+
+
+def _inset() -> list[A.BasicTransform]:
+    return [_OnImage(add_inset, p=0.3)]
+
+
+CAUSES: dict[str, Callable[[], list[A.BasicTransform]]] = {
+    "smaller_polyps": _smaller_polyps,
+    "larger_polyps": _larger_polyps,
+    "lower_contrast": _lower_contrast,
+    "blur": _blur,
+    "highlights": _highlights,
+    "inset": _inset,
+}
+
+
+class _OnImage(A.ImageOnlyTransform):
+    """A function (image, generator) -> image as a step of albumentations; masks stay."""
+
+    def __init__(
+        self, change: Callable[[Pixels, np.random.Generator], Pixels], p: float
+    ) -> None:
+        super().__init__(p=p)
+        self.change = change
+
+    def apply(self, img: Pixels, **_: object) -> Pixels:
+        return self.change(img, self.random_generator)
+
+
+def add_highlights(image: Pixels, generator: np.random.Generator) -> Pixels:
+    """Draw 3 to 12 white specular spots, small ellipses with a soft edge."""
+    height, width = image.shape[:2]
+    spots = np.zeros((height, width), np.float32)
+    for _ in range(int(generator.integers(3, 13))):
+        centre = (int(generator.integers(width)), int(generator.integers(height)))
+        axes = tuple(int(generator.integers(1, max(2, width // 30))) for _ in range(2))
+        angle = float(generator.uniform(0, 180))
+        cv2.ellipse(spots, centre, axes, angle, 0, 360, 1.0, thickness=-1)
+    spots = cv2.GaussianBlur(spots, (0, 0), sigmaX=1.0)[..., None]
+    return (image * (1 - spots) + 255 * spots).astype(np.uint8)
+
+
+def add_inset(image: Pixels, generator: np.random.Generator) -> Pixels:
+    """Draw a box, black or green, into a corner: the place of the endoscope's navigation picture.
+
+    The mask stays: annotators drew polyps up to the box, and a box that hides a polyp's edge is
+    rare at this size (up to a third of the side).
+    """
+    height, width = image.shape[:2]
+    result = image.copy()
+    h, w = (int(generator.uniform(0.15, 0.33) * side) for side in (height, width))
+    rows = slice(height - h, height) if generator.random() < 0.8 else slice(0, h)
+    columns = slice(0, w) if generator.random() < 0.8 else slice(width - w, width)
+    colour = (0, 0, 0) if generator.random() < 0.5 else (0, int(generator.integers(60, 200)), 40)
+    result[rows, columns] = colour
+    return result

@@ -1,0 +1,114 @@
+"""Comparison: two models on the same images, paired image by image.
+
+Intervals are paired percentile bootstraps over images (95 %). They say how sure the gain is for
+other images of the same kind; another seed of the training is not part of them.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from effiseg.params import require
+
+TIE = 0.0005  # difference of Dice under which no model has won
+LEAST_IMAGES = 5  # for an interval
+KEYS = ["name", "area_fraction", "near_duplicate"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compare:
+    """Section `compare`."""
+
+    resamples: int  # of the bootstrap
+    seed: int
+
+    def __post_init__(self) -> None:
+        require("resamples", self.resamples, self.resamples >= 100, "at least 100")
+        require("seed", self.seed, self.seed >= 0, "0 or more")
+
+
+class Interval(NamedTuple):
+    """A mean and its 95 % interval; None where there are too few images."""
+
+    mean: float
+    low: float | None
+    high: float | None
+
+
+def pair_images(baseline: pd.DataFrame, improved: pd.DataFrame) -> pd.DataFrame:
+    """Merge the image tables of two models: name, area_fraction, near_duplicate,
+    {baseline,improved}_{dice,iou}, {dice,iou}_change.
+
+    Raises:
+        ValueError: the two tables do not hold the same images.
+    """
+    different = sorted(set(baseline["name"]) ^ set(improved["name"]))
+    if different or len(baseline) != len(improved):
+        raise ValueError(
+            f"the two models were scored on other images: {len(baseline)} and {len(improved)}, "
+            f"of which {len(different)} stand on one side only ({', '.join(different[:3])})"
+        )
+    tables = [
+        table[[*KEYS, "dice", "iou"]].rename(columns={"dice": f"{m}_dice", "iou": f"{m}_iou"})
+        for m, table in (("baseline", baseline), ("improved", improved))
+    ]
+    pairs = tables[0].merge(tables[1].drop(columns=KEYS[1:]), on="name")
+    for score in ("dice", "iou"):
+        pairs[f"{score}_change"] = pairs[f"improved_{score}"] - pairs[f"baseline_{score}"]
+    return pairs
+
+
+def bootstrap_mean(changes: NDArray[np.float64], params: Compare) -> Interval:
+    """Mean of paired differences with its interval."""
+    if len(changes) < LEAST_IMAGES:
+        return Interval(float(np.mean(changes)) if len(changes) else 0.0, None, None)
+    generator = np.random.default_rng(params.seed)
+    means = generator.choice(changes, (params.resamples, len(changes))).mean(1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return Interval(float(np.mean(changes)), float(low), float(high))
+
+
+def compare_models(pairs: pd.DataFrame, params: Compare) -> dict[str, Any]:
+    """Gains with intervals, Wilcoxon's signed-rank test on Dice (two-sided), and who wins where."""
+    changes = pairs["dice_change"].to_numpy()
+    apart = pairs[~pairs["near_duplicate"]]["dice_change"].to_numpy()
+    return {
+        "images": len(pairs),
+        **_gain("dice_gain", bootstrap_mean(changes, params)),
+        **_gain("miou_gain", bootstrap_mean(pairs["iou_change"].to_numpy(), params)),
+        **_gain("dice_gain_without_near_duplicates", bootstrap_mean(apart, params)),
+        "wilcoxon_p": float(stats.wilcoxon(changes).pvalue) if changes.any() else 1.0,
+        "wins": int((changes >= TIE).sum()),
+        "losses": int((changes <= -TIE).sum()),
+        "ties": int((np.abs(changes) < TIE).sum()),
+    }
+
+
+def compare_strata(pairs: pd.DataFrame, strata: pd.DataFrame, params: Compare) -> pd.DataFrame:
+    """stratum, images, baseline, improved, gain, gain_low, gain_high: Dice in each bool column."""
+    joined = pairs.merge(strata, on="name", validate="one_to_one")
+    rows = []
+    for name in strata.columns.drop("name"):
+        inside = joined[joined[name]]
+        if len(inside):
+            gain = bootstrap_mean(inside["dice_change"].to_numpy(), params)
+            means = inside["baseline_dice"].mean(), inside["improved_dice"].mean()
+            rows.append((name, len(inside), *means, *gain))
+    columns = ["stratum", "images", "baseline", "improved", "gain", "gain_low", "gain_high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def join_tables(folders: dict[str, Path], name: str) -> pd.DataFrame:
+    """The CSV file `name` of each model's folder, one below the other, with a column `model`."""
+    tables = [pd.read_csv(folder / name).assign(model=m) for m, folder in folders.items()]
+    return pd.concat(tables, ignore_index=True)
+
+
+def _gain(key: str, gain: Interval) -> dict[str, float | None]:
+    values = {key: gain.mean, f"{key}_low": gain.low, f"{key}_high": gain.high}
+    return {name: None if v is None else round(v, 6) for name, v in values.items()}

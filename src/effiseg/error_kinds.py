@@ -1,0 +1,108 @@
+"""Kinds of error: every prediction gets exactly one, by the first rule that holds.
+
+    good             Dice >= 0.9
+    missed           no predicted pixel lies on a polyp, and the prediction is small: under a tenth
+                     of the polyps' area
+    wrong place      IoU < 0.1 otherwise
+    missed lesion    a polyp of which under a tenth is found, beside others that are found
+    false lesion     a predicted region that touches no polyp, with at least a tenth of their area
+    too small        of the wrong pixels over 75 % are false negatives
+    too large        of the wrong pixels over 75 % are false positives
+    ragged boundary  everything else: an outline that is off both ways
+
+Regions are 8-connected; those under 0.05 % of the image are specks and don't count.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from skimage.measure import label
+
+from effiseg.attributes import SMALLEST_REGION
+from effiseg.metrics import Counts, count_pixels, dice, iou
+
+KINDS = (
+    "good",
+    "missed",
+    "wrong place",
+    "missed lesion",
+    "false lesion",
+    "too small",
+    "too large",
+    "ragged boundary",
+)
+GOOD_DICE = 0.9
+LITTLE = 0.1
+ONE_SIDED = 0.75
+
+Pixels = NDArray[np.bool_]
+
+
+class Lesions(NamedTuple):
+    """Connected regions by what became of them."""
+
+    missed: int  # polyps of which under a tenth is found
+    found: int
+    false: int  # predicted regions that touch no polyp
+
+
+def classify_error(prediction: Pixels, mask: Pixels) -> str:
+    """The kind of a prediction: two (H, W) bool arrays."""
+    counts = count_pixels(prediction, mask)
+    if dice(counts) >= GOOD_DICE:
+        return "good"
+    polyp_area = counts.tp + counts.fn
+    if counts.tp == 0 and counts.fp < LITTLE * polyp_area:
+        return "missed"
+    if iou(counts) < LITTLE:
+        return "wrong place"
+    if count_lesions(prediction, mask).missed:
+        return "missed lesion"
+    if _false_regions(prediction, mask, LITTLE * polyp_area):
+        return "false lesion"
+    return _one_sided(counts)
+
+
+def count_lesions(prediction: Pixels, mask: Pixels) -> Lesions:
+    """Polyps missed and found, and predicted regions where no polyp is."""
+    shares = [prediction[region].mean() for region in _regions(mask)]
+    missed = sum(share < LITTLE for share in shares)
+    false = _false_regions(prediction, mask, SMALLEST_REGION * mask.size)
+    return Lesions(missed, len(shares) - missed, false)
+
+
+def budget_pixels(images: pd.DataFrame) -> pd.DataFrame:
+    """kind, images, share_of_images, and the shares of all false pixels that each kind owns.
+
+    Reads the columns kind, fn, fp. Every share adds up to 1.
+    """
+    total = images.groupby("kind").agg(images=("kind", "size"), fn=("fn", "sum"), fp=("fp", "sum"))
+    total = total.reindex([kind for kind in KINDS if kind in total.index])
+    return pd.DataFrame(
+        {
+            "kind": total.index,
+            "images": total["images"].to_numpy(),
+            "share_of_images": (total["images"] / len(images)).to_numpy(),
+            "share_of_fn_pixels": (total["fn"] / max(images["fn"].sum(), 1)).to_numpy(),
+            "share_of_fp_pixels": (total["fp"] / max(images["fp"].sum(), 1)).to_numpy(),
+        }
+    )
+
+
+def _one_sided(counts: Counts) -> str:
+    fn_share = counts.fn / (counts.fn + counts.fp)
+    if fn_share > ONE_SIDED:
+        return "too small"
+    return "too large" if fn_share < 1 - ONE_SIDED else "ragged boundary"
+
+
+def _regions(pixels: Pixels) -> list[Pixels]:
+    labels = label(pixels)
+    regions = [labels == number for number in range(1, labels.max() + 1)]
+    return [region for region in regions if region.sum() >= SMALLEST_REGION * pixels.size]
+
+
+def _false_regions(prediction: Pixels, mask: Pixels, least_area: float) -> int:
+    return sum(not mask[r].any() and r.sum() >= least_area for r in _regions(prediction))

@@ -1,0 +1,137 @@
+"""Figures: overlays of errors, galleries, and strata with intervals, as PNG files.
+
+Colours are of Okabe and Ito's set, told apart by colour-blind people, and differ in lightness too:
+true positives bluish green, false positives yellow, false negatives blue. The same call writes the
+same bytes: no dates, no versions.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+
+SIDE = 300  # pixels, longest side of a picture in a gallery
+DPI = 100
+GREEN, YELLOW, BLUE = (0, 158, 115), (240, 228, 66), (0, 90, 200)
+LEGEND = {"true positive": GREEN, "false positive": YELLOW, "false negative": BLUE}
+STRENGTH = {GREEN: 0.25, YELLOW: 0.65, BLUE: 0.65}  # of the tint: errors stand out
+
+Image = NDArray[np.uint8]  # (H, W, 3) RGB
+Pixels = NDArray[np.bool_]  # (H, W)
+
+
+class Cell(NamedTuple):
+    """An image with one or two predictions, each with its title."""
+
+    title: str
+    image: Image
+    mask: Pixels
+    predictions: dict[str, Pixels]
+
+
+def overlay_errors(image: Image, prediction: Pixels, mask: Pixels) -> Image:
+    """The image tinted by what the prediction does, with the mask's outline in white."""
+    result = image.astype(np.float32)
+    kinds = {GREEN: prediction & mask, YELLOW: prediction & ~mask, BLUE: mask & ~prediction}
+    for colour, pixels in kinds.items():
+        strength = STRENGTH[colour]
+        result[pixels] = (1 - strength) * result[pixels] + strength * np.array(colour)
+    outlines, _ = cv2.findContours(
+        mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+    )
+    return cv2.drawContours(result.astype(np.uint8), outlines, -1, (255, 255, 255), 1)
+
+
+def shrink_cell(cell: Cell) -> Cell:
+    """The cell at gallery size, so that hundreds fit into memory."""
+    scale = min(1.0, SIDE / max(cell.mask.shape))
+    size = round(cell.mask.shape[1] * scale), round(cell.mask.shape[0] * scale)
+
+    def shrink(pixels: Pixels) -> Pixels:
+        small = cv2.resize(pixels.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT)
+        return small.astype(bool)
+
+    image = cv2.resize(cell.image, size, interpolation=cv2.INTER_AREA)
+    predictions = {name: shrink(pixels) for name, pixels in cell.predictions.items()}
+    return Cell(cell.title, image, shrink(cell.mask), predictions)
+
+
+def draw_gallery(path: Path, cells: Sequence[Cell], title: str, columns: int) -> None:
+    """Cells in a grid, `columns` a row: the image, then an overlay for each prediction."""
+    each = 1 + max((len(cell.predictions) for cell in cells), default=1)
+    rows = max(1, -(-len(cells) // columns))
+    figure = Figure(figsize=(2.3 * each * columns, 2.5 * rows + 1.0), dpi=DPI)
+    axes = figure.subplots(rows, columns * each, squeeze=False)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for number, cell in enumerate(map(shrink_cell, cells)):
+        row, column = divmod(number, columns)
+        places = axes[row, column * each : (column + 1) * each]
+        places[0].imshow(cell.image)
+        places[0].set_title(cell.title, fontsize=7, loc="left")
+        for ax, (name, prediction) in zip(places[1:], cell.predictions.items(), strict=False):
+            ax.imshow(overlay_errors(cell.image, prediction, cell.mask))
+            ax.set_title(name, fontsize=7, loc="left")
+    patches = [Patch(color=np.array(c) / 255, label=name) for name, c in LEGEND.items()]
+    patches.append(Patch(facecolor="lightgrey", edgecolor="black", label="white line: annotation"))
+    figure.suptitle(title, fontsize=11, y=1 - 0.15 / figure.get_figheight(), va="top")
+    top = 1 - 0.6 / figure.get_figheight()
+    figure.legend(handles=patches, loc="lower center", ncols=4, fontsize=8, frameon=False)
+    figure.tight_layout(rect=(0, 0.3 / figure.get_figheight(), 1, top))
+    _save(figure, path)
+
+
+def draw_strata(path: Path, strata: pd.DataFrame, title: str) -> None:
+    """Difference of Dice to the other images, with its interval, a line a stratum.
+
+    Columns read: stratum, images, difference, low, high; the first row is drawn on top.
+    """
+    figure, ax = _strata_axes(strata)
+    _draw_intervals(ax, strata["difference"], strata["low"], strata["high"])
+    ax.set_xlabel("mean Dice in the stratum - mean Dice of all other images (95 % interval)")
+    ax.set_title(title, fontsize=11, loc="left")
+    figure.tight_layout()
+    _save(figure, path)
+
+
+def draw_gains(path: Path, strata: pd.DataFrame, title: str) -> None:
+    """Gain in Dice from baseline to improved, with its interval, a line a stratum.
+
+    Columns read: stratum, images, gain, gain_low, gain_high (no interval where empty).
+    """
+    figure, ax = _strata_axes(strata)
+    _draw_intervals(ax, strata["gain"], strata["gain_low"], strata["gain_high"])
+    ax.set_xlabel("mean gain in Dice, improved - baseline (95 % interval, paired)")
+    ax.set_title(title, fontsize=11, loc="left")
+    figure.tight_layout()
+    _save(figure, path)
+
+
+def _strata_axes(strata: pd.DataFrame) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(8, 0.42 * len(strata) + 1.4), dpi=DPI)
+    ax = figure.subplots()
+    names = [f"{row.stratum} (n = {row.images})" for row in strata.itertuples()]
+    ax.set_yticks(range(len(strata)), names)
+    ax.invert_yaxis()
+    ax.axvline(0, color="black", linewidth=0.8)
+    ax.grid(axis="x", alpha=0.3)
+    return figure, ax
+
+
+def _draw_intervals(ax: Axes, centre: pd.Series, low: pd.Series, high: pd.Series) -> None:
+    y = np.arange(len(centre))
+    ax.hlines(y, low.astype(float), high.astype(float), color=np.array(BLUE) / 255, linewidth=2)
+    ax.plot(centre.astype(float), y, "o", color=np.array(BLUE) / 255)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    FigureCanvasAgg(figure).print_png(path, metadata={"Software": None})

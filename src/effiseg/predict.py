@@ -1,0 +1,53 @@
+"""Prediction: from images at the network's input size to probabilities, there or at any size.
+
+Shapes: N images of S x S pixels; H x W is an image's original size.
+"""
+
+from collections.abc import Callable, Iterable
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from effiseg.model import EffiSegNet
+from effiseg.precision import mixed_precision, pick_device, place_model, to_input
+
+FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))  # axes of (B, 1, S, S)
+BATCH = 8
+
+
+def predict_probabilities(
+    network: EffiSegNet,
+    images: NDArray[np.uint8],
+    with_flips: bool,
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+) -> NDArray[np.float32]:
+    """Probability of polyp for each pixel: (N, S, S, 3) uint8 RGB to (N, S, S) float32 in 0..1.
+
+    With flips, the mean over the image and its three mirror images, each turned back.
+    """
+    device = pick_device()
+    network = place_model(network.eval(), device)
+    flips = FLIPS if with_flips else FLIPS[:1]
+    result = np.empty(images.shape[:3], np.float32)
+    for start in progress(range(0, len(images), BATCH)):
+        pixels = to_input(images[start : start + BATCH], network, device)
+        mean = torch.stack([_probability(network, pixels, axes) for axes in flips]).mean(0)
+        result[start : start + BATCH] = mean[:, 0].cpu().numpy()
+    return result
+
+
+def resize_probability(
+    probability: NDArray[np.float32], height: int, width: int
+) -> NDArray[np.float32]:
+    """(S, S) to (height, width), bilinear: a prediction at the image's original size."""
+    return cv2.resize(probability, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+@torch.inference_mode()
+def _probability(network: EffiSegNet, pixels: Tensor, axes: tuple[int, ...]) -> Tensor:
+    with mixed_precision(pixels.device):
+        logits = network(pixels.flip(axes))
+    return logits.float().sigmoid().flip(axes)

@@ -1,0 +1,75 @@
+"""A trained model on disk: weights, their sha256, and what is needed to build the network again.
+
+A folder holds
+    weights.safetensors  float32 tensors under the names of `EffiSegNet.state_dict()`
+    weights.sha256       of the file before, in `sha256sum -c` format
+    model.json           encoder, decoder_channels, upsampling, size, device, torch
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from effiseg.files import write_bytes, write_json, write_text
+from effiseg.model import EffiSegNet, Model, build_model
+
+WEIGHTS, CHECKSUM, DESCRIPTION = "weights.safetensors", "weights.sha256", "model.json"
+
+
+class TrainedModel(NamedTuple):
+    """A network in evaluation mode, on the CPU, and the input size it was trained at."""
+
+    network: EffiSegNet
+    size: int
+
+
+def write_model(
+    folder: Path, state: dict[str, Tensor], params: Model, upsampling: str, size: int, device: str
+) -> None:
+    """Write weights, checksum and description."""
+    content = save({name: tensor.cpu().contiguous() for name, tensor in state.items()})
+    write_bytes(folder / WEIGHTS, content)
+    write_text(folder / CHECKSUM, f"{hashlib.sha256(content).hexdigest()}  {WEIGHTS}\n")
+    description = {
+        "encoder": params.encoder,
+        "decoder_channels": params.decoder_channels,
+        "upsampling": upsampling,
+        "size": size,
+        "device": device,
+        "torch": str(torch.__version__),
+    }
+    write_json(folder / DESCRIPTION, description)
+
+
+def read_model(folder: Path) -> TrainedModel:
+    """Build the network and load its weights.
+
+    Raises:
+        FileNotFoundError: one of the three files is missing.
+        ValueError: the weights are not those that were written, or do not fit the network.
+    """
+    content = (folder / WEIGHTS).read_bytes()
+    expected = (folder / CHECKSUM).read_text(encoding="utf-8").split()[0]
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected:
+        raise ValueError(
+            f"{folder / WEIGHTS} has sha256 {found}; expected {expected} ({CHECKSUM}): the file "
+            "was damaged or exchanged. Delete it and train or pull it again"
+        )
+    description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    params = Model(
+        encoder=description["encoder"],
+        pretrained=False,
+        decoder_channels=description["decoder_channels"],
+    )
+    network = build_model(params, description["upsampling"])
+    try:
+        network.load_state_dict(load(content))
+    except RuntimeError as error:
+        raise ValueError(f"{folder / WEIGHTS} does not fit {DESCRIPTION}: {error}") from error
+    return TrainedModel(network.eval(), description["size"])
