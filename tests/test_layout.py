@@ -1,0 +1,75 @@
+"""The order of the modules, one door for each large library, and sizes that stay readable."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import effiseg
+
+ROOT = Path(__file__).resolve().parents[1]
+LIBRARY = ROOT / "src" / "effiseg"
+DOORS = {  # a library and the only modules that import it
+    "timm": {"encoders"},
+    "albumentations": {"augment"},
+    "matplotlib": {"figures"},
+    "skimage": {"attributes", "error_kinds"},
+    "safetensors": {"weights"},
+    "filelock": {"archive", "checkpoints"},
+}
+
+
+def imports_of(path: Path) -> list[str]:
+    names = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            names.append(node.module or "")
+        elif isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+    return names
+
+
+def module_order() -> list[str]:
+    listing = effiseg.__doc__.split("those before them:")[1]
+    return [name.strip(" .\n") for name in listing.replace("\n", " ").split(",")]
+
+
+def test_the_order_names_every_module_once():
+    modules = sorted(path.stem for path in LIBRARY.glob("*.py") if path.stem != "__init__")
+    assert sorted(module_order()) == modules
+
+
+@pytest.mark.parametrize("module", module_order())
+def test_a_module_imports_only_from_those_before_it(module):
+    earlier = module_order()[: module_order().index(module)]
+    used = [n for n in imports_of(LIBRARY / f"{module}.py") if n.split(".")[0] == "effiseg"]
+    assert {name.partition(".")[2] for name in used} <= set(earlier)
+
+
+@pytest.mark.parametrize(("library", "modules"), DOORS.items())
+def test_a_large_library_has_one_door(library, modules):
+    users = {
+        path.stem
+        for folder in (LIBRARY, ROOT / "stages")
+        for path in folder.glob("*.py")
+        if any(name.split(".")[0] == library for name in imports_of(path))
+    }
+    assert users == modules
+
+
+def test_the_library_does_not_know_the_stages():
+    users = [
+        path.stem
+        for path in LIBRARY.glob("*.py")
+        if any(name.split(".")[0] in ("stages", "tools", "dvc") for name in imports_of(path))
+    ]
+    assert users == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "stages").glob("*.py")), ids=lambda p: p.stem)
+def test_a_stage_says_what_it_reads_and_writes(path):
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    if path.stem not in ("__init__", "progress"):
+        assert docstring.startswith("Stage")
+        assert "\nReads " in docstring
+        assert "\nWrites " in docstring

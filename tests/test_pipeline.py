@@ -1,0 +1,240 @@
+"""The whole chain on synthetic frames: what each stage opens and asks is what dvc.yaml declares.
+
+The stages run in this process, in a copy with its own parameters. An audit hook notes the files
+that Python opens; sections of parameters note which of their keys are asked for.
+"""
+
+import ast
+import dataclasses
+import hashlib
+import importlib
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from effiseg.params import load_section
+from effiseg.synthetic import write_frames
+
+ROOT = Path(__file__).resolve().parents[1]
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+SHORT = {
+    "split": {"scheme": "effisegnet"},
+    "model": {"decoder_channels": 8},
+    "train": {"size": 32, "epochs": 2, "batch_size": 4},
+    "error_analysis": {"resamples": 100, "least_images": 2},
+    "compare": {"resamples": 100},
+}
+_opened: list[tuple[str, bool]] = []  # path, whether for writing
+_is_recording = False
+
+
+def _note(event: str, arguments: tuple) -> None:
+    if not _is_recording or event != "open" or not isinstance(arguments[0], (str, bytes)):
+        return
+    path, mode, flags = os.fsdecode(arguments[0]), arguments[1], arguments[2]
+    writes = any(c in "wax+" for c in mode) if mode else bool(flags & (os.O_WRONLY | os.O_RDWR))
+    _opened.append((path, writes))
+
+
+sys.addaudithook(_note)
+
+
+def record_keys(monkeypatch, module, asked: set[str]) -> None:
+    """Make the sections that a stage module loads note each key that is read."""
+
+    def load(name, section, *arguments):
+        loaded = load_section(name, section, *arguments)
+        fields = {field.name for field in dataclasses.fields(section)}
+
+        class Recording(section):
+            def __getattribute__(self, key):
+                if key in fields:
+                    asked.add(f"{name}.{key}")
+                return super().__getattribute__(key)
+
+        object.__setattr__(loaded, "__class__", Recording)
+        return loaded
+
+    if hasattr(module, "load_section"):
+        monkeypatch.setattr(module, "load_section", load)
+
+
+def run_stage(stage: str, folder: Path, monkeypatch) -> dict[str, set[str]]:
+    """Run the command of a stage; the parameters it asked, the files it read and wrote."""
+    global _is_recording
+    _, _, target, *arguments = STAGES[stage]["cmd"].split()
+    module, asked = importlib.import_module(target), set()
+    record_keys(monkeypatch, module, asked)
+    _opened.clear()
+    _is_recording = True
+    try:
+        module.main(*arguments)
+    finally:
+        _is_recording = False
+    files = {False: set(), True: set()}
+    for path, writes in _opened:
+        absolute = Path(path) if os.path.isabs(path) else folder / path
+        if absolute.is_relative_to(folder):
+            files[writes].add(absolute.relative_to(folder).as_posix())
+    own = {"params.yaml"} | {name for name in files[False] if name.startswith(".effiseg/")}
+    return {"asked": asked, "read": files[False] - own - files[True], "written": files[True]}
+
+
+def make_copy(folder: Path) -> None:
+    """Parameters and tracked data, with a tiny data set in the place of Kvasir-SEG."""
+    shutil.copytree(ROOT / "data" / "splits", folder / "data" / "splits")
+    for name in ("near_duplicate_groups.txt", "published.csv"):
+        shutil.copy(ROOT / "data" / name, folder / "data" / name)
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for section, values in SHORT.items():
+        params[section] |= values
+    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+
+    archive = folder / "archive"
+    write_frames(archive, number=28)
+    parts = pd.read_csv(archive / "split.csv")
+    parts.to_csv(folder / "data" / "splits" / "effisegnet.csv", index=False)
+    (archive / "split.csv").unlink()
+    lines = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  "
+        f"Kvasir-SEG/{path.relative_to(archive).as_posix()}\n"
+        for path in sorted(archive.rglob("*.jpg"))
+    ]
+    (folder / "data" / "kvasir-seg.sha256").write_text("".join(lines), encoding="utf-8")
+
+
+def change_param(folder: Path, section: str, key: str, value: object) -> None:
+    params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
+    params[section][key] = value
+    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """What each stage asked, read and wrote, over the variants that take different paths."""
+    folder = tmp_path_factory.mktemp("chain").resolve()
+    make_copy(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("KVASIR_SEG_ARCHIVE", str(folder / "archive"))
+        result = {"fetch": run_stage("fetch", folder, patch)}
+        change_param(folder, "split", "scheme", "random")
+        drawn = run_stage("split", folder, patch)
+        change_param(folder, "split", "scheme", "effisegnet")
+        result["split"] = run_stage("split", folder, patch)
+        for kind, found in drawn.items():
+            result["split"][kind] |= found
+        for stage in STAGES:
+            if stage not in result:
+                result[stage] = run_stage(stage, folder, patch)
+    return folder, result
+
+
+def names_of(entries: list) -> list[str]:
+    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+
+
+def is_under(path: str, declared: list[str]) -> bool:
+    return any(path == name or path.startswith(f"{name}/") for name in declared)
+
+
+def declared_data(stage: str) -> list[str]:
+    return [name for name in STAGES[stage]["deps"] if not name.endswith(".py")]
+
+
+def declared_outputs(stage: str) -> list[str]:
+    return names_of(STAGES[stage].get("outs", [])) + names_of(STAGES[stage].get("metrics", []))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_asks_for_exactly_the_declared_parameters(stage, runs):
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    declared = set()
+    for name in STAGES[stage].get("params", []):
+        section, _, key = name.partition(".")
+        declared |= {name} if key else {f"{section}.{k}" for k in params[section]}
+    assert runs[1][stage]["asked"] == declared
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_reads_exactly_the_declared_data(stage, runs):
+    read = {p for p in runs[1][stage]["read"] if not p.startswith("archive/")}
+    undeclared = {path for path in read if not is_under(path, declared_data(stage))}
+    unused = {n for n in declared_data(stage) if not any(is_under(path, [n]) for path in read)}
+    assert (undeclared, unused) == (set(), set())
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_writes_exactly_the_declared_outputs(stage, runs):
+    folder, result = runs
+    written = {
+        path
+        for path in result[stage]["written"]
+        if not path.startswith(".effiseg/") and (folder / path).exists()  # not temporary
+    }
+    missing = [name for name in declared_outputs(stage) if not (folder / name).exists()]
+    outside = {path for path in written if not is_under(path, declared_outputs(stage))}
+    assert (outside, missing) == (set(), [])
+
+
+def imported_files(path: Path) -> set[Path]:
+    """The project's own files that a file imports, directly."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            package, _, module = node.module.partition(".")
+            if package in ("effiseg", "stages"):
+                folder = ROOT / ("src/effiseg" if package == "effiseg" else "stages")
+                found |= {folder / f"{module}.py", folder / "__init__.py"}
+    return found
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_declares_exactly_the_code_that_it_imports(stage):
+    script = ROOT / (STAGES[stage]["cmd"].split()[2].replace(".", "/") + ".py")
+    needed, waiting = {ROOT / "stages" / "__init__.py"}, [script]
+    while waiting:
+        path = waiting.pop()
+        if path not in needed or path.name == "__init__.py":
+            needed.add(path)
+            waiting += imported_files(path) - needed
+    declared = {name for name in STAGES[stage]["deps"] if name.endswith(".py")}
+    assert declared == {path.relative_to(ROOT).as_posix() for path in needed}
+
+
+def test_test_images_are_not_opened_before_they_are_evaluated(runs):
+    folder, result = runs
+    split = pd.read_csv(folder / "data" / "split.csv").set_index("name")["split"]
+    for stage in ("error_analysis", "train_baseline", "train_improved"):
+        opened = {Path(path).stem for path in result[stage]["read"] if path.endswith(".jpg")}
+        assert "test" not in set(split.reindex(sorted(opened)))
+
+
+def test_the_comparison_holds_the_models_own_scores(runs):
+    metrics = runs[0] / "metrics"
+    baseline, improved, comparison = (
+        json.loads((metrics / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("baseline", "improved", "comparison")
+    )
+    gain = improved["dice"] - baseline["dice"]
+    assert comparison["dice_gain"] == pytest.approx(gain, abs=2e-6)
+    assert comparison["images"] == baseline["images"] == improved["images"]
+    selected = (metrics / "metrics.json").read_bytes()
+    assert selected == (metrics / "improved.json").read_bytes()
+
+
+def test_the_same_stage_writes_the_same_bytes(runs, monkeypatch):
+    folder = runs[0]
+    monkeypatch.chdir(folder)
+    for stage in ("train_improved", "error_analysis", "compare"):
+        outputs = [folder / name for name in declared_outputs(stage)]
+        files = sorted(f for o in outputs for f in ([o] if o.is_file() else o.rglob("*")))
+        before = {path: path.read_bytes() for path in files}
+        run_stage(stage, folder, monkeypatch)
+        assert {path for path in files if path.read_bytes() != before[path]} == set()
