@@ -148,7 +148,7 @@ def _blob(
     outline = np.ones_like(angle)
     for k in range(2, 7):
         outline += rng.normal(0, 0.18 / k) * np.cos(k * angle + rng.uniform(0, 2 * np.pi))
-    return (radius * (1 - distance / outline.clip(0.4))).astype(np.float32)
+    return (radius - distance / outline.clip(0.4)).astype(np.float32)
 
 
 def _draw_wall(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[Field, Field]:
