@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+import effiseg.encoders  # noqa: F401  (before timm, which may need its torchvision shim)
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():

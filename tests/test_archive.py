@@ -188,7 +188,7 @@ def test_a_missing_file_is_named(place):
 
 @pytest.mark.parametrize("name", ["images/c.jpg", "masks/c.jpg", "images/../../c.jpg"])
 def test_a_file_too_much_is_named(place, name):
-    with pytest.raises(ValueError, match="1 are not known .*c.jpg"):
+    with pytest.raises(ValueError, match=r"1 are not known .*c.jpg"):
         fetch_zip(place, pack(FILES | {name: b"extra"}))
     assert_nothing_is_left(place)
     assert not list(place.root.rglob("c.jpg"))
@@ -232,7 +232,7 @@ def test_what_is_no_whole_zip_is_refused(place, content):
 def test_a_damaged_zip_is_refused(place):
     content = bytearray(pack(FILES))
     content[60] ^= 0xFF  # in the compressed bytes of the first file
-    with pytest.raises(ValueError, match="no whole zip archive|has sha256"):
+    with pytest.raises(ValueError, match=r"no whole zip archive|has sha256"):
         fetch_zip(place, bytes(content))
     assert_nothing_is_left(place)
 
@@ -323,7 +323,7 @@ def test_a_download_that_keeps_failing_says_what_to_do(place, answer, reason):
 
 
 def test_without_a_network_the_message_says_what_to_do(place):
-    with pytest.raises(ConnectionError, match="browser.*KVASIR_SEG_ARCHIVE.*data.source=demo"):
+    with pytest.raises(ConnectionError, match=r"browser.*KVASIR_SEG_ARCHIVE.*data.source=demo"):
         fetch(place)
     assert_nothing_is_left(place)
 

@@ -128,11 +128,16 @@ def runs(tmp_path_factory):
         drawn = run_stage("split", folder, patch)
         change_param(folder, "split", "scheme", "effisegnet")
         result["split"] = run_stage("split", folder, patch)
-        for kind, found in drawn.items():
-            result["split"][kind] |= found
         for stage in STAGES:
             if stage not in result:
                 result[stage] = run_stage(stage, folder, patch)
+        change_param(folder, "report", "model", "baseline")
+        other = run_stage("report", folder, patch)
+        change_param(folder, "report", "model", "improved")
+        run_stage("report", folder, patch)
+        for stage, variant in (("split", drawn), ("report", other)):
+            for kind, found in variant.items():
+                result[stage][kind] |= found
     return folder, result
 
 

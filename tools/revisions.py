@@ -24,7 +24,8 @@ def main() -> None:
     if git("rev-parse", "--verify", "--quiet", "HEAD", check=False).returncode:
         sys.exit("There is no commit here: run this in a git clone of the project.")
     for model in MODELS:
-        if not git("show-ref", "--verify", "--quiet", f"refs/heads/{model}", check=False).returncode:
+        branch = f"refs/heads/{model}"
+        if not git("show-ref", "--verify", "--quiet", branch, check=False).returncode:
             sys.exit(f"A branch is called '{model}'; rename it, as the tag would be ambiguous.")
     for model in MODELS:
         tag_revision(model)

@@ -19,7 +19,7 @@ INPUTS = ("requirements.lock", "pyproject.toml")
 
 
 def main() -> None:
-    if sys.version_info < (3, 10):
+    if sys.version_info < (3, 10):  # noqa: UP036  (it runs on whatever Python people have)
         found = ".".join(map(str, sys.version_info[:3]))
         sys.exit(f"This is Python {found}; EffiSeg needs 3.10 or newer. Run this with a newer one.")
     expected = fingerprint(ROOT)
@@ -33,7 +33,7 @@ def main() -> None:
     for arguments in (["-r", "requirements.lock"], ["--no-deps", "--editable", "."]):
         done = subprocess.run([*pip, *arguments], cwd=ROOT)
         if done.returncode:
-            sys.exit(f"pip could not install {' '.join(arguments)} (see above). Then run this again.")
+            sys.exit(f"pip could not install {' '.join(arguments)} (see above). Run this again.")
     STAMP.write_text(expected)
 
 

@@ -1,0 +1,213 @@
+"""Attributes, kinds of error and findings, on cases made so that the answer is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from skimage.color import rgb2lab
+
+from effiseg.attributes import describe_image, has_inset
+from effiseg.error_kinds import KINDS, budget_pixels, classify_error, count_lesions
+from effiseg.findings import (
+    STRATA,
+    ErrorAnalysis,
+    assign_strata,
+    correct_holm,
+    derive_findings,
+    score_attributes,
+    score_strata,
+    weigh_samples,
+    write_findings,
+)
+from effiseg.remedies import read_findings, read_remedies
+
+SHAPE = (100, 120)
+PARAMS = ErrorAnalysis(resamples=500, seed=0, hard_weight=3.0, least_images=10)
+
+
+def box(top, left, height, width):
+    result = np.zeros(SHAPE, bool)
+    result[top : top + height, left : left + width] = True
+    return result
+
+
+POLYP = box(30, 40, 40, 40)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "mask", "kind"),
+    [
+        (POLYP, POLYP, "good"),
+        (box(0, 0, 0, 0), POLYP, "missed"),
+        (box(0, 0, 5, 5), POLYP, "missed"),
+        (box(0, 0, 25, 25), POLYP, "wrong place"),
+        (POLYP, POLYP | box(5, 90, 20, 20), "missed lesion"),
+        (POLYP | box(5, 90, 20, 20), POLYP, "false lesion"),
+        (box(35, 45, 25, 25), POLYP, "too small"),
+        (box(20, 30, 60, 60), POLYP, "too large"),
+        (box(40, 50, 40, 40), POLYP, "ragged boundary"),
+    ],
+)
+def test_each_kind_of_error_is_recognised(prediction, mask, kind):
+    assert classify_error(prediction, mask) == kind
+    assert kind in KINDS
+
+
+def test_lesions_are_counted_and_specks_are_not():
+    mask = POLYP | box(5, 90, 20, 20)
+    prediction = POLYP | box(85, 5, 10, 10) | box(2, 2, 1, 1)
+    assert count_lesions(prediction, mask) == (1, 1, 1)
+
+
+def test_the_budget_shares_all_wrong_pixels_out():
+    rows = [("good", 1, 3), ("too small", 9, 0), ("good", 0, 1), ("too large", 0, 6)]
+    budget = budget_pixels(pd.DataFrame(rows, columns=["kind", "fn", "fp"])).set_index("kind")
+    assert budget["share_of_fn_pixels"].to_dict() == pytest.approx(
+        {"good": 0.1, "too small": 0.9, "too large": 0.0}
+    )
+    assert budget["share_of_fp_pixels"].sum() == pytest.approx(1.0)
+    assert budget["images"].tolist() == [2, 1, 1]
+
+
+def paint(mask, polyp=(200, 60, 60), wall=(120, 90, 80)):
+    image = np.empty((*SHAPE, 3), np.uint8)
+    image[:], image[mask] = wall, polyp
+    return image
+
+
+def test_area_number_and_shape_are_those_that_were_drawn():
+    mask = POLYP | box(5, 90, 20, 20)
+    described = describe_image(paint(mask), mask)
+    assert described["area_fraction"] == pytest.approx(2000 / 12000)
+    assert described["polyps"] == 2
+    assert described["solidity"] == pytest.approx(1.0, abs=0.01)
+    assert described["touches_border"] == 0.0
+
+
+def test_contrast_is_the_distance_of_the_colours():
+    colours = np.array([[[200, 60, 60], [120, 90, 80]]], np.uint8)
+    lab = rgb2lab(colours)[0]
+    measured = describe_image(paint(POLYP), POLYP)["contrast"]
+    assert measured == pytest.approx(np.linalg.norm(lab[0] - lab[1]), rel=0.01)
+
+
+def test_a_polyp_at_the_edge_touches_the_border():
+    mask = box(0, 40, 30, 30)
+    assert describe_image(paint(mask), mask)["touches_border"] == 1.0
+
+
+def test_highlights_are_the_white_share_of_the_polyp():
+    image = paint(POLYP)
+    image[30:40, 40:80] = 255  # a quarter of the polyp
+    assert describe_image(image, POLYP)["highlights"] == pytest.approx(0.25, abs=0.01)
+
+
+def test_a_smoother_image_is_more_blurred_and_its_edges_weaker():
+    sharp = paint(POLYP)
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    soft = 1 / (1 + np.exp((np.hypot(y - 50, x - 60) - 20) / 6))[..., None]
+    smooth = (soft * (200, 60, 60) + (1 - soft) * (120, 90, 80)).astype(np.uint8)
+    a, b = describe_image(sharp, POLYP), describe_image(smooth, POLYP)
+    assert a["blur"] < b["blur"]
+    assert a["boundary_gradient"] > b["boundary_gradient"]
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 0), (10, 110, 40)])
+def test_an_inset_is_found_where_it_is(colour):
+    image = paint(POLYP)
+    assert not has_inset(image)
+    image[65:, :40] = colour
+    assert has_inset(image)
+
+
+def test_an_image_without_polyp_has_no_attributes_of_polyps():
+    described = describe_image(paint(POLYP), np.zeros(SHAPE, bool))
+    assert described["polyps"] == 0
+    assert np.isnan(described["contrast"])
+
+
+def draw_attributes(number, seed):
+    generator = np.random.default_rng(seed)
+    columns = {s.attribute: generator.random(number) for s in STRATA.values()}
+    columns |= {"polyps": np.ones(number), "inset": np.zeros(number)}
+    return pd.DataFrame({"name": [f"i{n}" for n in range(number)]} | columns)
+
+
+def analyse(effect, seed=0):
+    """Images whose Dice is lower by `effect` where the contrast is in the lowest quartile."""
+    table = draw_attributes(120, seed)
+    strata = assign_strata(table, table)
+    noise = np.random.default_rng(seed + 1).normal(0, 0.02, 120)
+    dice = pd.Series(0.9 + noise - effect * strata["low contrast"])
+    images = table.assign(dice=dice, fn=50, fp=50)
+    scores = score_strata(dice, strata, PARAMS)
+    return strata, scores, derive_findings(images, scores, PARAMS)
+
+
+def test_a_planted_effect_is_found_first_and_answered():
+    _, scores, findings = analyse(effect=0.2)
+    assert scores["stratum"][0] == "low contrast"
+    assert scores["difference"][0] == pytest.approx(-0.2, abs=0.02)
+    on = [f["remedy"] for f in findings if f["switched_on"]]
+    assert {"kind": "sampling", "stratum": "low contrast", "weight": 3.0} in on
+    assert {"kind": "augmentation", "name": "lower_contrast"} in on
+
+
+def test_without_an_effect_the_balance_is_even_and_no_loss_is_tilted():
+    _, _, findings = analyse(effect=0.0)
+    balance = findings[-1]
+    assert balance["id"] == "balance: balanced"
+    assert not balance["switched_on"]
+
+
+@pytest.mark.parametrize(("fn", "fp", "weight"), [(80, 20, 0.7), (65, 35, 0.65), (10, 90, 0.3)])
+def test_the_loss_leans_towards_the_prevailing_error(fn, fp, weight):
+    images = draw_attributes(40, 2).assign(fn=fn, fp=fp, dice=0.8)
+    scores = score_strata(images["dice"], assign_strata(images, images), PARAMS)
+    balance = derive_findings(images, scores, PARAMS)[-1]
+    assert balance["remedy"] == {"kind": "loss", "false_negative_weight": weight}
+
+
+def test_statistics_are_those_of_scipy():
+    strata, scores, _ = analyse(effect=0.05, seed=4)
+    table = draw_attributes(120, 4)
+    dice = pd.Series(np.random.default_rng(9).random(120))
+    row = score_strata(dice, strata, PARAMS).set_index("stratum").loc["dark"]
+    inside = strata["dark"].to_numpy()
+    assert row["p"] == pytest.approx(stats.mannwhitneyu(dice[inside], dice[~inside]).pvalue)
+    scored = score_attributes(table.assign(dice=dice)).set_index("attribute").loc["blur"]
+    assert scored["spearman"] == pytest.approx(stats.spearmanr(table["blur"], dice).statistic)
+    assert scores["low"].le(scores["difference"]).all()
+
+
+def test_holms_correction_by_hand():
+    corrected = correct_holm(np.array([0.01, 0.04, 0.03, 0.005]))
+    assert corrected.tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+def test_findings_come_back_as_remedies(tmp_path):
+    strata, _, findings = analyse(effect=0.2)
+    write_findings(tmp_path / "findings.yaml", findings)
+    assert read_findings(tmp_path / "findings.yaml") == findings
+    sampling = weigh_samples(strata, findings)
+    sampling.to_csv(tmp_path / "sampling.csv", index=False)
+    names = list(sampling["name"])
+    remedies = read_remedies(tmp_path / "findings.yaml", tmp_path / "sampling.csv", names)
+    assert remedies.augmentations == ("lower_contrast",)
+    assert remedies.sampling.mean() == pytest.approx(1.0)
+    hard = strata["low contrast"].to_numpy()
+    ratio = remedies.sampling[hard].mean() / remedies.sampling[~hard].mean()
+    assert ratio == pytest.approx(3.0)
+
+
+def test_an_image_without_weight_is_refused(tmp_path):
+    write_findings(tmp_path / "f.yaml", [])
+    (tmp_path / "s.csv").write_text("name,weight\na,1.0\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"s\.csv has no weight for 1 of 2 training images"):
+        read_remedies(tmp_path / "f.yaml", tmp_path / "s.csv", ["a", "b"])
+
+
+def test_an_unknown_remedy_is_refused(tmp_path):
+    write_findings(tmp_path / "f.yaml", [{"switched_on": True, "remedy": {"kind": "magic"}}])
+    with pytest.raises(ValueError, match=r"remedy\.kind is 'magic'; expected one of"):
+        read_findings(tmp_path / "f.yaml")

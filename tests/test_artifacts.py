@@ -1,0 +1,162 @@
+"""What is written: models, figures, reports, and the committed results."""
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from effiseg.figures import BLUE, GREEN, STRENGTH, YELLOW, Cell, draw_gallery, overlay_errors
+from effiseg.model import Model, build_model
+from effiseg.weights import read_model, write_model
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+import demo  # noqa: E402
+import setup_environment  # noqa: E402
+import update_readme  # noqa: E402
+
+PARAMS = Model(encoder="tf_efficientnet_lite0", pretrained=False, decoder_channels=8)
+
+
+def save_model(folder):
+    torch.manual_seed(0)
+    network = build_model(PARAMS, "bilinear").eval()
+    write_model(folder, network.state_dict(), PARAMS, "bilinear", 64, "cpu")
+    return network
+
+
+def test_a_model_comes_back_as_it_was_written(tmp_path):
+    network, images = save_model(tmp_path), torch.rand(1, 3, 64, 64)
+    loaded = read_model(tmp_path)
+    assert (loaded.size, loaded.network.upsampling) == (64, "bilinear")
+    with torch.inference_mode():
+        assert torch.equal(loaded.network(images), network(images))
+
+
+def test_damaged_weights_are_refused(tmp_path):
+    save_model(tmp_path)
+    path = tmp_path / "weights.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"weights\.safetensors has sha256 .*damaged or exchanged"):
+        read_model(tmp_path)
+
+
+def test_overlays_tint_each_pixel_by_what_the_prediction_does():
+    image = np.full((40, 40, 3), 100, np.uint8)
+    mask, prediction = np.zeros((40, 40), bool), np.zeros((40, 40), bool)
+    mask[5:35, 5:20], prediction[5:35, 10:30] = True, True
+    overlay = overlay_errors(image, prediction, mask)
+    for colour, pixel in ((GREEN, (20, 15)), (YELLOW, (20, 25)), (BLUE, (20, 7))):
+        tinted = (1 - STRENGTH[colour]) * 100 + STRENGTH[colour] * np.array(colour)
+        assert np.abs(overlay[pixel] - tinted).max() <= 1
+    assert overlay[38, 38].tolist() == [100, 100, 100]
+    assert overlay[20, 5].tolist() == [255, 255, 255]  # the annotation's outline
+
+
+def test_the_same_gallery_is_the_same_bytes(tmp_path):
+    mask = np.zeros((40, 50), bool)
+    mask[5:20, 5:20] = True
+    cell = Cell("name", np.zeros((40, 50, 3), np.uint8), mask, {"a": ~mask})
+    for name in ("first.png", "second.png"):
+        draw_gallery(tmp_path / name, [cell] * 4, "title", 2)
+    first = (tmp_path / "first.png").read_bytes()
+    assert first == (tmp_path / "second.png").read_bytes()
+    assert cv2.imread(str(tmp_path / "first.png")).shape[2] == 3
+    assert b"Matplotlib" not in first
+
+
+def read_json(name):
+    return json.loads((ROOT / "metrics" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def test_committed_results_come_from_the_committed_code():
+    """The lock's checksums are those of the code, data lists and small results in the tree."""
+    lock = yaml.safe_load((ROOT / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    for stage, content in lock.items():
+        for entry in [*content["deps"], *content["outs"]]:
+            path = ROOT / entry["path"]
+            if path.is_file():
+                md5 = hashlib.md5(path.read_bytes()).hexdigest()
+                assert md5 == entry["md5"], f"{stage}: {entry['path']} changed: run `dvc repro`"
+
+
+def test_committed_scores_fit_together():
+    baseline, improved, comparison = map(read_json, ("baseline", "improved", "comparison"))
+    assert comparison["dice_gain"] == pytest.approx(improved["dice"] - baseline["dice"], abs=2e-6)
+    assert comparison["wins"] + comparison["losses"] + comparison["ties"] == baseline["images"]
+
+
+def test_the_readme_tells_the_committed_numbers():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert update_readme.fill(readme, ROOT) == readme, "run: python tools/update_readme.py"
+
+
+def test_the_plot_page_needs_no_network():
+    page = (ROOT / ".dvc" / "vega.html").read_text(encoding="utf-8")
+    assert "{plot_divs}" in page
+    assert re.findall(r"<(?:script|link)[^>]+(?:src|href)=", page) == []
+
+
+def git(*arguments, folder):
+    return subprocess.run(
+        ["git", *arguments], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    if not (ROOT / ".git").exists():
+        pytest.skip("revisions are named in a git clone; this is a copy without history")
+    folder = tmp_path_factory.mktemp("clone") / "effiseg"
+    git("clone", "--quiet", str(ROOT), str(folder), folder=ROOT)
+    return folder
+
+
+def test_revisions_compare_the_two_models_in_a_bare_clone(clone):
+    tool = [sys.executable, str(ROOT / "tools" / "revisions.py")]
+    for _ in range(2):  # it can be repeated
+        subprocess.run(tool, cwd=clone, check=True, capture_output=True)
+    assert git("status", "--porcelain", folder=clone) == ""
+    diff = subprocess.run(
+        [sys.executable, "-m", "dvc", "metrics", "diff", "baseline", "improved", "--json"],
+        cwd=clone,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    scores = json.loads(diff.stdout)["metrics/metrics.json"]
+    committed = {
+        name: json.loads(git("show", f"HEAD:metrics/{name}.json", folder=clone))
+        for name in ("baseline", "improved")
+    }
+    for key in ("dice", "miou"):
+        assert scores[key]["old"] == committed["baseline"][key]
+        assert scores[key]["new"] == committed["improved"][key]
+
+
+def test_the_demo_changes_only_known_parameters(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_bytes((ROOT / "params.yaml").read_bytes())
+    demo.set_params(path, demo.SETTINGS)
+    changed = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert changed["data"]["source"] == "demo"
+    with pytest.raises(KeyError, match=r"has no key train\.epoch"):
+        demo.set_params(path, {"train.epoch": 1})
+
+
+def test_the_environment_follows_its_inputs(tmp_path):
+    for name in setup_environment.INPUTS:
+        (tmp_path / name).write_text("a", encoding="utf-8")
+    before = setup_environment.fingerprint(tmp_path)
+    (tmp_path / "requirements.lock").write_text("b", encoding="utf-8")
+    assert setup_environment.fingerprint(tmp_path) != before

@@ -1,0 +1,61 @@
+"""Write the committed numbers into README.md, between the marks of each generated part.
+
+    python tools/update_readme.py
+"""
+
+import json
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SCORES = {
+    "dice": "Dice (mean over images)",
+    "miou": "IoU (mean over images)",
+    "precision": "precision",
+    "recall": "recall",
+    "dice_pooled": "Dice, pooled pixels",
+    "nsd": "normalised surface distance",
+    "hd95": "Hausdorff distance 95 %, pixels",
+    "dice_input": "Dice at input size (paper's protocol)",
+    "dice_without_near_duplicates": "Dice without near duplicates",
+}
+
+
+def main() -> None:
+    path = ROOT / "README.md"
+    path.write_text(fill(path.read_text(encoding="utf-8"), ROOT), encoding="utf-8")
+
+
+def fill(text: str, root: Path) -> str:
+    """The text with each part `<!-- NAME -->...<!-- /NAME -->` written anew."""
+    for name, content in {"results": write_results(root)}.items():
+        pattern = rf"<!-- {name} -->.*?<!-- /{name} -->"
+        if not re.search(pattern, text, re.DOTALL):
+            raise ValueError(f"README.md has no part <!-- {name} -->...<!-- /{name} -->")
+        part = f"<!-- {name} -->\n{content}\n<!-- /{name} -->"
+        text = re.sub(pattern, lambda _, part=part: part, text, flags=re.DOTALL)
+    return text
+
+
+def write_results(root: Path) -> str:
+    """The table of both models, and what the comparison says."""
+    names = ("baseline", "improved", "comparison")
+    read = {n: json.loads((root / "metrics" / f"{n}.json").read_text()) for n in names}
+    baseline, improved, comparison = read.values()
+    rows = ["| test images, original size | baseline | improved | change |", "|---|---|---|---|"]
+    for key, label in SCORES.items():
+        before, after = baseline[key], improved[key]
+        rows.append(f"| {label} | {before:.4f} | {after:.4f} | {after - before:+.4f} |")
+    low, high = comparison["dice_gain_low"], comparison["dice_gain_high"]
+    verdict = "excludes" if low > 0 or high < 0 else "includes"
+    summary = (
+        f"Gain in Dice on {comparison['images']} images: {comparison['dice_gain']:+.4f}, paired "
+        f"bootstrap 95 % interval {low:+.4f} to {high:+.4f}, which {verdict} zero; Wilcoxon "
+        f"signed-rank p = {comparison['wilcoxon_p']:.2g}; better on {comparison['wins']} images, "
+        f"worse on {comparison['losses']}, equal on {comparison['ties']}."
+    )
+    return "\n".join([*rows, "", summary])
+
+
+if __name__ == "__main__":
+    main()
