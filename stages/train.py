@@ -33,6 +33,11 @@ INPUTS = [Path("data/split.csv"), Path("data/arrays/images.npy"), Path("data/arr
 def main(name: str) -> None:
     params, model = load_section("train", Train), load_section("model", Model)
     recipe = load_section(name, Recipe)
+    if name == "baseline" and recipe.follow_findings:
+        raise ValueError(
+            "params.yaml: baseline.follow_findings is true; expected false: the findings are made "
+            "from the trained baseline"
+        )
     split, arrays = read_split(Path("data/split.csv")), read_arrays(Path("data/arrays"))
     parts = [select_rows(arrays, split["split"] == part) for part in ("train", "validation")]
     names = split["name"][split["split"] == "train"]

@@ -234,6 +234,16 @@ def test_the_comparison_holds_the_models_own_scores(runs):
     assert selected == (metrics / "improved.json").read_bytes()
 
 
+def test_a_baseline_that_follows_its_own_findings_is_refused(runs, monkeypatch):
+    monkeypatch.chdir(runs[0])
+    change_param(runs[0], "baseline", "follow_findings", True)
+    try:
+        with pytest.raises(ValueError, match=r"baseline\.follow_findings is true; expected false"):
+            importlib.import_module("stages.train").main("baseline")
+    finally:
+        change_param(runs[0], "baseline", "follow_findings", False)
+
+
 def test_the_same_stage_writes_the_same_bytes(runs, monkeypatch):
     folder = runs[0]
     monkeypatch.chdir(folder)
