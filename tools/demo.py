@@ -20,7 +20,7 @@ LEFT_OUT = {".git", ".venv", ".effiseg", "__pycache__", "cache", "tmp", "dvc_plo
 SETTINGS = {  # what makes it short
     "data.source": "demo",
     "train.size": 96,
-    "train.epochs": 30,
+    "train.epochs": 60,
     "improved.augmentation": "published",  # wide pays over thousands of steps only
     "error_analysis.least_images": 3,
 }
