@@ -22,7 +22,7 @@ SIDE = 300  # pixels, longest side of a picture in a gallery
 DPI = 100
 GREEN, YELLOW, BLUE = (0, 158, 115), (240, 228, 66), (0, 90, 200)
 LEGEND = {"true positive": GREEN, "false positive": YELLOW, "false negative": BLUE}
-STRENGTH = {GREEN: 0.25, YELLOW: 0.65, BLUE: 0.65}  # of the tint: errors stand out
+STRENGTH = {GREEN: 0.4, YELLOW: 0.65, BLUE: 0.65}  # of the tint: errors stand out
 
 Image = NDArray[np.uint8]  # (H, W, 3) RGB
 Pixels = NDArray[np.bool_]  # (H, W)
