@@ -10,6 +10,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-# torch's CPU threads wait for each other by spinning: on a machine that does anything else, a
-# training step then took up to forty times as long. Read once, when torch is imported.
+# Read once, when torch is imported. Its CPU threads wait for each other some microseconds by
+# spinning, then asleep: always asleep, training was a quarter slower; always spinning, on a machine
+# that does anything else, up to forty times. Large tensors lie in large pages.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")

@@ -85,6 +85,14 @@ def test_a_loss_that_is_not_finite_stops_the_training(tmp_path):
         run(tmp_path / "state.pt", network=network)
 
 
+def test_too_little_memory_says_what_to_lower(tmp_path):
+    network = build()
+    shape = (10**13,)
+    network.ghosts[0].register_forward_pre_hook(lambda *_: torch.empty(shape))
+    with pytest.raises(MemoryError, match=r"of 4 images of 32 px .*lower train\.batch_size"):
+        run(tmp_path / "state.pt", network=network)
+
+
 def test_fewer_images_than_a_batch_are_refused(tmp_path):
     parts = draw_arrays(3), draw_arrays(2)
     epochs = train(build(), *parts, PARAMS, recipe(), Remedies(), tmp_path / "state.pt")

@@ -32,8 +32,6 @@ def main() -> None:
     set_params(copy / "params.yaml", SETTINGS)
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
-    # At 96 px two threads wait for each other: a step was measured to take five times as long.
-    environment.setdefault("OMP_NUM_THREADS", "1")
     dvc = [sys.executable, "-m", "dvc"]
     for command in (["config", "core.no_scm", "true"], ["repro"]):
         done = subprocess.run([*dvc, *command], cwd=copy, env=environment)

@@ -6,6 +6,7 @@ written to a temporary name and renamed; a kill at any moment leaves the last co
 """
 
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
+
+from effiseg.files import write_bytes
 
 FOLDER = Path(".effiseg/checkpoints")
 
@@ -28,14 +31,10 @@ def fingerprint_of(settings: dict[str, Any], files: list[Path]) -> str:
 
 
 def write_state(path: Path, state: dict[str, Any]) -> None:
-    """Replace the state at `path`, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".part")
-    with temporary.open("wb") as stream:
-        torch.save(state, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    """Replace the state at `path`, whole or not at all. Raises OSError where the disk is full."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_bytes(path, buffer.getbuffer())
 
 
 def read_state(path: Path) -> dict[str, Any] | None:

@@ -9,8 +9,11 @@ from typing import Any
 import pandas as pd
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write to a temporary name beside `path`, then rename: a reader never sees half a file."""
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Write to a temporary name beside `path`, then rename: a reader never sees half a file.
+
+    Raises OSError, with what was there before untouched, where the disk is full.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
     try:
@@ -19,6 +22,9 @@ def write_bytes(path: Path, content: bytes) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
+    except OSError as error:
+        reason = f"{error.strerror}; nothing was replaced: make room, then run the same again"
+        raise OSError(error.errno, reason, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
 

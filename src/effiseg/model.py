@@ -10,6 +10,8 @@ before batch norm. Unlike there:
   norm and with pointwise layers, so that all but the depthwise half of the first ghost module is
   computed at half resolution: the same function (a test compares it with the literal one) with
   a quarter of the memory traffic. Running variances differ by the factor n / (n - 1) alone;
+- the two halves of a ghost module are never concatenated: the next pointwise layer multiplies each
+  by its half of the weights and adds the products, which is the same sum;
 - upsampling may be bilinear, step by step, which the published network has not.
 """
 
@@ -58,9 +60,11 @@ class GhostModule(nn.Module):
         self.primary = conv_relu_norm(channels, half, kernel=1)
         self.cheap = conv_relu_norm(half, half, kernel=3, groups=half)
 
-    def forward(self, x: Tensor, size: tuple[int, int], mode: str) -> Tensor:  # (B, K, h, w)
-        primary = resize(self.primary(x), size, mode)  # (B, K/2, H, W)
-        return torch.cat([primary, self.cheap(primary)], dim=1)  # (B, K, H, W)
+    def forward(self, parts: list[Tensor], size: tuple[int, int], mode: str) -> list[Tensor]:
+        """Parts of K channels in all, coarse to fine, to two halves: (B, K/2, h, w) at the finest
+        part's resolution, and (B, K/2, H, W) at `size`."""
+        primary = self.primary[1:](sum_pointwise(self.primary[0], parts, mode))
+        return [primary, self.cheap(resize(primary, size, mode))]
 
 
 class EffiSegNet(nn.Module):
@@ -89,10 +93,10 @@ class EffiSegNet(nn.Module):
         features = [
             scale(x) for scale, x in zip(self.scales, self.encoder(images), strict=True)
         ]  # five of (B, K, H/stride, W/stride), finest first
-        x = self.norm(self._sum_scales(features, size))  # (B, K, H/2, W/2)
+        parts = [self.norm(self._sum_scales(features, size))]  # (B, K, H/2, W/2)
         for ghost in self.ghosts:
-            x = ghost(x, size, self.upsampling)  # (B, K, H, W)
-        return self.logit(x)  # (B, 1, H, W)
+            parts = ghost(parts, size, self.upsampling)  # two of (B, K/2, ...), the last at H, W
+        return sum_pointwise(self.logit, parts, self.upsampling)  # (B, 1, H, W)
 
     def _sum_scales(self, features: list[Tensor], size: tuple[int, int]) -> Tensor:
         if self.upsampling == "nearest" and (size[0] % 32 or size[1] % 32):
@@ -109,6 +113,21 @@ def resize(x: Tensor, size: tuple[int, int], mode: str) -> Tensor:
     if x.shape[-2:] == size:
         return x
     return F.interpolate(x, size=size, mode=mode)
+
+
+def sum_pointwise(layer: nn.Conv2d, parts: list[Tensor], mode: str) -> Tensor:
+    """The 1x1 convolution `layer` of the concatenated `parts`, without concatenating them.
+
+    Each part is multiplied at its own resolution, then brought to that of the last, the finest.
+    """
+    weights = layer.weight.split([part.shape[1] for part in parts], dim=1)
+    total, *others = (
+        resize(F.conv2d(part, weight), parts[-1].shape[-2:], mode)
+        for part, weight in zip(parts, weights, strict=True)
+    )
+    for product in others:
+        total = total + product
+    return total if layer.bias is None else total + layer.bias.view(1, -1, 1, 1)
 
 
 def build_model(params: Model, upsampling: Upsampling) -> EffiSegNet:

@@ -12,6 +12,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,6 +66,7 @@ def train(
     Raises:
         ValueError: there are fewer training images than `batch_size`.
         FloatingPointError: the loss became infinite or not a number.
+        MemoryError: a step needs more memory than there is.
     """
     steps = len(training.images) // params.batch_size  # a last, smaller batch is left out
     if steps == 0:
@@ -97,7 +99,8 @@ def train(
             learning_rate = cosine(params.lr, step, steps * params.epochs)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate
-            losses.append(_step(network, optimizer, images, masks, remedies, device))
+            with _explained_memory(params):
+                losses.append(_step(network, optimizer, images, masks, remedies, device))
             if recipe.weights == "average":
                 _average(kept, network, step)
             on_step(1)
@@ -210,6 +213,20 @@ def _step(
     loss.backward()
     optimizer.step()
     return loss.detach()
+
+
+@contextmanager
+def _explained_memory(params: Train) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        on_cpu = "can't allocate memory" in str(error)  # torch has no class for it
+        if not (on_cpu or isinstance(error, torch.OutOfMemoryError)):
+            raise
+        raise MemoryError(
+            f"a training step of {params.batch_size} images of {params.size} px needs more memory "
+            "than there is: lower train.batch_size or train.size. The last epoch's state is kept"
+        ) from error
 
 
 def _mask_tensor(masks: NDArray[np.uint8], device: torch.device) -> Tensor:
