@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test repro revisions lint setup
+.PHONY: help demo test repro revisions bench lint setup
 
 help:       ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -18,6 +18,10 @@ repro: setup ## the whole chain on Kvasir-SEG
 
 revisions: setup ## name the git revisions baseline and improved
 	$(BIN)/python tools/revisions.py
+
+bench: setup ## the published program against ours: benchmarks/results.json, README.md
+	$(BIN)/python -m benchmarks.run
+	$(BIN)/python tools/update_readme.py
 
 lint: setup ## style
 	$(BIN)/ruff check .

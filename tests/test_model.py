@@ -3,8 +3,8 @@
 import pytest
 import timm
 import torch
-from torch.nn import functional as F
 
+from benchmarks.reference import PublishedEffiSegNet
 from effiseg.encoders import build_encoder
 from effiseg.model import Model, build_model
 
@@ -40,17 +40,7 @@ def test_parameter_counts_match_the_paper(encoder, without, with_head):
 
 
 def published_forward(network, images):
-    """As the paper draws it: five full-size upsamplings, sum, norm, two ghost modules."""
-    size = images.shape[-2:]
-    scales = [
-        F.interpolate(scale(x), size=size, mode="nearest")
-        for scale, x in zip(network.scales, network.encoder(images), strict=True)
-    ]
-    x = network.norm(sum(scales))
-    for ghost in network.ghosts:
-        primary = ghost.primary(x)
-        x = torch.cat([primary, ghost.cheap(primary)], dim=1)
-    return network.logit(x)
+    return PublishedEffiSegNet.forward(network, images)
 
 
 @pytest.mark.parametrize("size", [(64, 64), (96, 64), (72, 56)])

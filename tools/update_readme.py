@@ -28,7 +28,8 @@ def main() -> None:
 
 def fill(text: str, root: Path) -> str:
     """The text with each part `<!-- NAME -->...<!-- /NAME -->` written anew."""
-    for name, content in {"results": write_results(root)}.items():
+    parts = {"results": write_results(root), "speed": write_speed(root)}
+    for name, content in parts.items():
         pattern = rf"<!-- {name} -->.*?<!-- /{name} -->"
         if not re.search(pattern, text, re.DOTALL):
             raise ValueError(f"README.md has no part <!-- {name} -->...<!-- /{name} -->")
@@ -55,6 +56,18 @@ def write_results(root: Path) -> str:
         f"worse on {comparison['losses']}, equal on {comparison['ties']}."
     )
     return "\n".join([*rows, "", summary])
+
+
+def write_speed(root: Path) -> str:
+    """The table of benchmarks/results.json."""
+    records = json.loads((root / "benchmarks" / "results.json").read_text(encoding="utf-8"))
+    rows = [f"Measured on: {records[0]['device']}.", ""]
+    rows += ["| | reference | ours | unit | ratio |", "|---|---|---|---|---|"]
+    rows += [
+        f"| {r['name']} | {r['reference']:g} | {r['ours']:g} | {r['unit']} | {r['ratio']:g} |"
+        for r in records
+    ]
+    return "\n".join(rows)
 
 
 if __name__ == "__main__":

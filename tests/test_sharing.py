@@ -1,0 +1,95 @@
+"""Sweeps in copies of the project, and results that travel through a shared folder."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+DVC = [sys.executable, "-m", "dvc"]
+TINY = {
+    "data": {"source": "demo"},
+    "model": {"decoder_channels": 8},
+    "train": {"size": 32, "epochs": 1},
+}
+
+
+def run(*command, folder):
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
+    environment["OMP_NUM_THREADS"] = "1"
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def git(*arguments, folder):
+    who = ("-c", "user.name=EffiSeg", "-c", "user.email=effiseg@localhost")
+    return run("git", *who, *arguments, folder=folder)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A clone that trained a tiny baseline and committed its lock."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("sweeps run in copies of a git commit; this is a copy without history")
+    folder = tmp_path_factory.mktemp("sharing") / "effiseg"
+    git("clone", "--quiet", str(ROOT), str(folder), folder=ROOT)
+    git("config", "user.name", "EffiSeg", folder=folder)
+    git("config", "user.email", "effiseg@localhost", folder=folder)
+    params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
+    for section, values in TINY.items():
+        params[section] |= values
+    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    run(*DVC, "repro", "train_baseline", folder=folder)
+    git("commit", "--all", "--message", "tiny", folder=folder)
+    return folder
+
+
+def test_a_second_machine_gets_the_results_from_a_shared_folder(trained, tmp_path):
+    run(*DVC, "remote", "add", "--default", "shared", str(tmp_path / "store"), folder=trained)
+    git("commit", "--all", "--message", "remote", folder=trained)
+    run(*DVC, "push", "--with-deps", "train_baseline", folder=trained)
+    other = tmp_path / "other"
+    git("clone", "--quiet", str(trained), str(other), folder=tmp_path)
+    run(*DVC, "pull", "--with-deps", "train_baseline", folder=other)
+    for name in ("models/baseline/weights.safetensors", "data/arrays/images.npy"):
+        assert (other / name).read_bytes() == (trained / name).read_bytes()
+    again = run(*DVC, "repro", "--allow-missing", "train_baseline", folder=other)
+    assert "Running stage" not in again
+
+
+def test_a_sweep_runs_in_copies_with_the_code_of_its_start(trained):
+    rates = ["0.0001", "0.0003"]
+    sweep = f"train.lr={','.join(rates)}"
+    run(*DVC, "exp", "run", "--queue", "train_baseline", "-S", sweep, folder=trained)
+    code = trained / "src" / "effiseg" / "training.py"
+    original = code.read_text(encoding="utf-8")
+    code.write_text("raise RuntimeError('the code of the workspace ran')\n", encoding="utf-8")
+    try:
+        run(*DVC, "queue", "start", "--jobs", "2", folder=trained)
+        end = time.monotonic() + 180
+        while "Running" in (status := run(*DVC, "queue", "status", folder=trained)) or (
+            "Queued" in status
+        ):
+            assert time.monotonic() < end, status
+            time.sleep(2)
+    finally:
+        run(*DVC, "queue", "stop", "--kill", folder=trained)
+        code.write_text(original, encoding="utf-8")
+    assert status.count("Success") == 2, status
+    table = json.loads(run(*DVC, "exp", "show", "--json", folder=trained))
+    assert sorted(found_rates(table)) == [float(rate) for rate in rates]
+
+
+def found_rates(table):
+    """train.lr of each experiment that `dvc exp show --json` lists."""
+    for revision in table:
+        for experiment in revision.get("experiments") or []:
+            data = experiment["revs"][0]["data"]
+            yield float(data["params"]["params.yaml"]["data"]["train"]["lr"])
