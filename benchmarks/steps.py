@@ -5,18 +5,17 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from benchmarks.reference import PublishedEffiSegNet, published_loader
 from effiseg.arrays import Arrays
-from effiseg.augment import build_augmentation
+from effiseg.augment import Augmentation
+from effiseg.batches import load_batches, plan_epoch
 from effiseg.encoders import build_encoder
 from effiseg.losses import segmentation_loss
 from effiseg.model import EffiSegNet
 from effiseg.precision import mixed_precision, pick_device, place_model, to_input
-from effiseg.training import draw_order, load_batches
 
 Step = Callable[[Tensor, Tensor], None]  # one optimiser step on images and masks
 
@@ -81,8 +80,8 @@ def read_published(folder: Path, names: list[str], batch: int, size: int) -> Non
 
 
 def read_ours(arrays: Arrays, network: EffiSegNet, batch: int) -> None:
-    """One epoch of our loader, up to the network's input."""
-    for images, _ in _batches(arrays, batch):
+    """One epoch of our loader, up to the network's input, two workers."""
+    for images, _ in _batches(arrays, batch, workers=2):
         to_input(images, network, pick_device())
 
 
@@ -104,15 +103,14 @@ def train_ours(step: Step, arrays: Arrays, network: EffiSegNet, batch: int) -> f
         waited += time.perf_counter() - asked
         if pair is None:
             return waited / (time.perf_counter() - start)
-        masks = torch.from_numpy(np.ascontiguousarray(pair[1])).to(device).unsqueeze(1).float()
-        step(to_input(pair[0], network, device), masks)
+        images, masks = pair
+        step(to_input(images, network, device), masks.to(device).unsqueeze(1).float())
 
 
 def _precision(kind: str, device: torch.device) -> AbstractContextManager[object]:
     return nullcontext() if kind == "reference" else mixed_precision(device)
 
 
-def _batches(arrays: Arrays, batch: int):
-    order = draw_order(len(arrays.images), None, seed=0, epoch=0)
-    rows = order[: len(order) // batch * batch].reshape(-1, batch)
-    return load_batches(arrays, rows, build_augmentation("published"), seed=0, epoch=0)
+def _batches(arrays: Arrays, batch: int, workers: int | None = None):
+    plan = plan_epoch(len(arrays.images), None, batch, seed=0, epoch=0)
+    return load_batches(arrays, plan, Augmentation("published"), pick_device(), workers)

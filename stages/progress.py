@@ -12,9 +12,9 @@ def progress(title: str) -> Callable[[Iterable], Iterable]:
 
 
 @contextmanager
-def step_progress(title: str, steps: int) -> Iterator[tqdm]:
+def step_progress(title: str, steps: int, shown: bool = True) -> Iterator[tqdm]:
     """A bar of `steps` optimiser steps; `update(n)` moves it, `set_postfix` writes beside it."""
-    with tqdm(total=steps, desc=title, unit="step", mininterval=1.0) as bar:
+    with tqdm(total=steps, desc=title, unit="step", mininterval=1.0, disable=not shown) as bar:
         yield bar
 
 

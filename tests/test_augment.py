@@ -1,11 +1,14 @@
 """Augmentation and loss: pure functions, by hand where possible."""
 
+import pickle
+
+import cv2
 import numpy as np
 import pytest
 import torch
 from monai.losses import DiceLoss
 
-from effiseg.augment import CAUSES, add_highlights, add_inset, build_augmentation
+from effiseg.augment import CAUSES, Augmentation, add_highlights, add_inset, blur_smoothly
 from effiseg.losses import segmentation_loss, tversky_loss
 
 
@@ -21,7 +24,7 @@ def draw_pair(seed=0):
 @pytest.mark.parametrize("policy", ["none", "published", "wide"])
 def test_a_seed_decides_all(policy):
     image, mask = draw_pair()
-    first, second = build_augmentation(policy), build_augmentation(policy)
+    first, second = Augmentation(policy), Augmentation(policy)
     second(image, mask, 99)  # what came before does not matter
     for seed in range(5):
         a, b = first(image, mask, seed), second(image, mask, seed)
@@ -33,7 +36,7 @@ def test_a_seed_decides_all(policy):
 def test_seeds_differ_and_the_input_stays(policy):
     image, mask = draw_pair()
     before = image.copy(), mask.copy()
-    augment = build_augmentation(policy)
+    augment = Augmentation(policy)
     results = {augment(image, mask, seed)[0].tobytes() for seed in range(12)}
     assert len(results) > 6
     assert np.array_equal(image, before[0])
@@ -43,7 +46,7 @@ def test_seeds_differ_and_the_input_stays(policy):
 @pytest.mark.parametrize("policy", ["published", "wide"])
 def test_the_mask_follows_the_image_and_stays_binary(policy):
     image, mask = draw_pair()
-    augment = build_augmentation(policy)
+    augment = Augmentation(policy)
     agreements = []
     for seed in range(20):
         changed, moved = augment(image, mask, seed)
@@ -57,7 +60,7 @@ def test_the_mask_follows_the_image_and_stays_binary(policy):
 
 def test_no_augmentation_changes_nothing():
     image, mask = draw_pair()
-    same = build_augmentation("none")(image, mask, 3)
+    same = Augmentation("none")(image, mask, 3)
     assert np.array_equal(same[0], image)
     assert np.array_equal(same[1], mask)
 
@@ -65,14 +68,30 @@ def test_no_augmentation_changes_nothing():
 @pytest.mark.parametrize("cause", CAUSES)
 def test_every_cause_changes_some_images_and_not_all(cause):
     image, mask = draw_pair()
-    augment = build_augmentation("none", [cause])
+    augment = Augmentation("none", [cause])
     changed = [not np.array_equal(augment(image, mask, seed)[0], image) for seed in range(60)]
     assert 0.05 < np.mean(changed) < 0.6
 
 
 def test_an_unknown_cause_is_refused():
     with pytest.raises(ValueError, match="augmentation 'fog' is unknown; known are smaller_polyps"):
-        build_augmentation("none", ["fog"])
+        Augmentation("none", ["fog"])
+
+
+def test_an_augmentation_can_be_sent_to_another_process():
+    image, mask = draw_pair()
+    augment = Augmentation("published", ["highlights", "smaller_polyps"])
+    sent = pickle.loads(pickle.dumps(augment))
+    for seed in range(5):
+        assert np.array_equal(augment(image, mask, seed)[0], sent(image, mask, seed)[0])
+
+
+@pytest.mark.parametrize("size", [(224, 224), (96, 150)])
+def test_the_fast_blur_is_the_gaussian_one(size):
+    noise = np.random.default_rng(0).random(size, np.float32) * 2 - 1
+    exact = cv2.GaussianBlur(noise, (0, 0), 50, borderType=cv2.BORDER_REPLICATE)
+    assert np.abs(blur_smoothly(noise, 50) - exact).max() < 0.01  # pixels of displacement
+    assert np.abs(exact).max() < 0.5  # so that masks stay
 
 
 def test_highlights_brighten_and_an_inset_covers_a_corner():

@@ -10,6 +10,7 @@ from effiseg.params import load_section, parse_yaml
 from effiseg.recipe import Recipe, Train
 
 TRAIN = {"size": 64, "epochs": 1, "batch_size": 2, "lr": 0.001, "seed": 0}
+TRAIN |= {"devices": 1, "deterministic": True}
 
 
 @dataclass(frozen=True, kw_only=True)

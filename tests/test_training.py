@@ -1,19 +1,28 @@
 """Training: the same seed gives the same bytes, also across an interruption."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 from effiseg.arrays import Arrays
-from effiseg.augment import build_augmentation
+from effiseg.augment import Augmentation
+from effiseg.batches import draw_order, load_batches, plan_epoch
 from effiseg.checkpoints import fingerprint_of, only_writer, write_state
+from effiseg.distribution import Group
 from effiseg.model import Model, build_model
+from effiseg.precision import to_input
 from effiseg.predict import predict_probabilities
 from effiseg.recipe import Recipe, Train
 from effiseg.remedies import Remedies
-from effiseg.training import cosine, draw_order, load_batches, train, validate
+from effiseg.training import cosine, train, validate
 
-PARAMS = Train(size=32, epochs=3, batch_size=4, lr=0.001, seed=3)
+PARAMS = Train(
+    size=32, epochs=3, batch_size=4, lr=0.001, seed=3, devices=1, deterministic=True
+)
+CPU = torch.device("cpu")
+ALONE = Group(rank=0, size=1, device=CPU)
 
 
 def recipe(weights="last", augmentation="published"):
@@ -43,8 +52,9 @@ def draw_arrays(number, seed=0):
 
 def run(state_file, stop_after=None, network=None, remedies=None, **options):
     parts = draw_arrays(10), draw_arrays(3, seed=1)
+    remedies = remedies or Remedies()
     epochs = train(
-        network or build(), *parts, PARAMS, recipe(**options), remedies or Remedies(), state_file
+        network or build(), *parts, PARAMS, recipe(**options), remedies, state_file, ALONE
     )
     history = []
     for epoch, kept in epochs:
@@ -95,16 +105,16 @@ def test_too_little_memory_says_what_to_lower(tmp_path):
 
 def test_fewer_images_than_a_batch_are_refused(tmp_path):
     parts = draw_arrays(3), draw_arrays(2)
-    epochs = train(build(), *parts, PARAMS, recipe(), Remedies(), tmp_path / "state.pt")
+    epochs = train(build(), *parts, PARAMS, recipe(), Remedies(), tmp_path / "state.pt", ALONE)
     with pytest.raises(ValueError, match=r"train\.batch_size is 4, but there are only 3"):
         next(epochs)
 
 
 def test_training_learns_a_bright_square(tmp_path):
-    params = Train(size=32, epochs=15, batch_size=4, lr=0.003, seed=0)
-    plain = recipe(augmentation="none")
+    params = dataclasses.replace(PARAMS, epochs=15, lr=0.003, seed=0)
+    plain, state = recipe(augmentation="none"), tmp_path / "state.pt"
     parts = draw_arrays(12), draw_arrays(4, seed=1)
-    for epoch, _ in train(build(), *parts, params, plain, Remedies(), tmp_path / "state.pt"):
+    for epoch, _ in train(build(), *parts, params, plain, Remedies(), state, ALONE):
         last = epoch
     assert last.validation_dice > 0.8
 
@@ -131,13 +141,38 @@ def test_an_image_is_drawn_as_often_as_its_weight_says():
 
 
 def test_batches_depend_on_seed_epoch_and_position_alone():
-    arrays, augment = draw_arrays(8), build_augmentation("wide")
-    rows = np.arange(8).reshape(2, 4)
-    whole = list(load_batches(arrays, rows, augment, seed=1, epoch=0))
-    again = list(load_batches(arrays, rows, build_augmentation("wide"), seed=1, epoch=0))
-    other = list(load_batches(arrays, rows, augment, seed=1, epoch=1))
-    assert all(np.array_equal(a[0], b[0]) for a, b in zip(whole, again, strict=True))
-    assert not np.array_equal(whole[0][0], other[0][0])
+    arrays, augment = draw_arrays(8), Augmentation("wide")
+    plan, other = (plan_epoch(8, None, 4, seed=1, epoch=epoch) for epoch in (0, 1))
+    whole = list(load_batches(arrays, plan, augment, CPU))
+    last = list(load_batches(arrays, plan[1:], Augmentation("wide"), CPU))
+    assert torch.equal(whole[1][0], last[0][0])
+    assert not torch.equal(whole[0][0], next(load_batches(arrays, other, augment, CPU))[0])
+
+
+def test_worker_processes_load_the_same_batches_in_the_same_order():
+    arrays, augment = draw_arrays(20), Augmentation("published", ["highlights"])
+    plan = plan_epoch(20, None, 4, seed=1, epoch=0)
+    alone = list(load_batches(arrays, plan, augment, CPU, workers=0))
+    together = list(load_batches(arrays, plan, augment, CPU, workers=2))
+    for ours, theirs in zip(alone, together, strict=True):
+        assert torch.equal(ours[0], theirs[0])
+        assert torch.equal(ours[1], theirs[1])
+
+
+def test_processes_share_a_batch_without_changing_it():
+    whole = plan_epoch(9, None, 4, seed=2, epoch=5)
+    shares = [plan_epoch(9, None, 4, 2, 5, rank, processes=2) for rank in range(2)]
+    assert [a + b for a, b in zip(*shares, strict=True)] == whole
+    assert [len(batch) for batch in whole] == [4, 4]
+
+
+def test_the_input_is_normalised_in_channels_last_memory():
+    network = build()
+    images = torch.from_numpy(draw_arrays(3).images)
+    pixels = to_input(images, network, CPU)
+    mean, std = (255 * torch.tensor(v).view(3, 1, 1) for v in (network.mean, network.std))
+    assert torch.equal(pixels, (images.permute(0, 3, 1, 2) - mean) / std)
+    assert pixels.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_validation_dice_is_the_mean_over_images():
@@ -146,7 +181,7 @@ def test_validation_dice_is_the_mean_over_images():
     for image, mask in zip(arrays.images, arrays.masks, strict=True):
         predicted = predict_probabilities(network, image[None], False)[0] > 0.5
         dices.append(2 * (predicted & (mask > 0)).sum() / (predicted.sum() + mask.sum()))
-    measured = validate(network, arrays, torch.device("cpu"))[1]
+    measured = validate(network, arrays, ALONE)[1]
     assert measured == pytest.approx(np.mean(dices), abs=0.01)
 
 

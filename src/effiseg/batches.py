@@ -1,0 +1,115 @@
+"""Batches: a plan of which image comes when and how it is augmented, and a loader that follows it.
+
+What is random is in the plan alone: batches don't depend on who loads them, nor on what was loaded
+before. Shapes: B images of S x S pixels.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from effiseg.arrays import Arrays
+from effiseg.augment import Augmentation
+
+MOST_WORKERS = 8
+
+
+class Draw(NamedTuple):
+    """One image of a batch."""
+
+    row: int  # of the arrays
+    key: int  # seed of its augmentation
+
+
+Batch = list[Draw]
+
+
+def plan_epoch(
+    images: int,
+    weights: NDArray[np.float64] | None,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    rank: int = 0,
+    processes: int = 1,
+) -> list[Batch]:
+    """The batches of an epoch: for each, the share of process `rank`, `batch_size / processes`.
+
+    A last, smaller batch is left out. An image's augmentation follows from the seed, the epoch and
+    its position in the epoch alone.
+    """
+    order, share = draw_order(images, weights, seed, epoch), batch_size // processes
+
+    def draw(position: int) -> Draw:
+        key = np.random.SeedSequence([seed, epoch, position]).generate_state(1)[0]
+        return Draw(int(order[position]), int(key))
+
+    starts = range(rank * share, images // batch_size * batch_size, batch_size)
+    return [[draw(position) for position in range(start, start + share)] for start in starts]
+
+
+def draw_order(
+    images: int, weights: NDArray[np.float64] | None, seed: int, epoch: int
+) -> NDArray[np.int64]:
+    """The rows of an epoch, shuffled; with weights, each as often as its weight says.
+
+    Systematic resampling: an image of weight w (mean 1) comes floor(w) or ceil(w) times.
+    """
+    generator = np.random.default_rng([seed, epoch])
+    if weights is None:
+        return generator.permutation(images)
+    edges = np.cumsum(weights) / np.sum(weights)
+    positions = (np.arange(images) + generator.random()) / images
+    return generator.permutation(np.searchsorted(edges, positions).clip(max=images - 1))
+
+
+class AugmentedBatches(Dataset[tuple[Tensor, Tensor]]):
+    """A batch to its images (B, S, S, 3) and masks (B, S, S), both uint8."""
+
+    def __init__(self, arrays: Arrays, augment: Augmentation) -> None:
+        self.arrays, self.augment = arrays, augment
+
+    def __getitem__(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        pairs = [
+            self.augment(self.arrays.images[row], self.arrays.masks[row], key)
+            for row, key in batch
+        ]
+        images, masks = (torch.from_numpy(np.stack(parts)) for parts in zip(*pairs, strict=True))
+        return images, masks
+
+
+def load_batches(
+    arrays: Arrays,
+    plan: Iterable[Batch],
+    augment: Augmentation,
+    device: torch.device,
+    workers: int | None = None,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batches of `plan`, in its order, on the CPU; in page-locked memory for a CUDA device.
+
+    Args:
+        workers: processes that load ahead. By default none where the CPU trains, which would only
+            take its cores, and up to eight beside an accelerator.
+    """
+    if workers is None:
+        workers = 0 if device.type == "cpu" else min(MOST_WORKERS, torch.get_num_threads())
+    loader = DataLoader(
+        AugmentedBatches(arrays, augment),
+        batch_size=None,  # the plan holds whole batches
+        sampler=plan,
+        num_workers=workers,
+        pin_memory=device.type == "cuda",
+        generator=torch.Generator(),  # it would draw a seed from the global one
+        worker_init_fn=_use_one_thread,
+    )
+    return iter(loader)
+
+
+def _use_one_thread(_: int) -> None:
+    cv2.setNumThreads(0)

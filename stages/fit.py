@@ -1,0 +1,76 @@
+"""What the stages that train share: processes, one writer, going on, and what is written."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from effiseg.arrays import Arrays
+from effiseg.checkpoints import FOLDER, fingerprint_of, only_writer
+from effiseg.distribution import Group, has_to_launch, join_group, launch
+from effiseg.files import write_table
+from effiseg.model import Model, build_model
+from effiseg.params import as_plain
+from effiseg.precision import choose_algorithms, describe_device
+from effiseg.recipe import Recipe, Train
+from effiseg.remedies import Remedies
+from effiseg.training import Epoch, train
+from effiseg.weights import write_model
+from stages.progress import step_progress
+
+SPLIT, ARRAYS = Path("data/split.csv"), Path("data/arrays")
+INPUTS = [SPLIT, ARRAYS / "images.npy", ARRAYS / "masks.npy"]
+
+
+def start(module: str, argument: str, params: Train, work: Callable[[Group], None]) -> None:
+    """Call `work`, or start `python -m module argument` in as many processes as there should be."""
+    if has_to_launch(params.devices):
+        launch(module, [argument], params.devices)
+        return
+    choose_algorithms(params.deterministic)
+    with join_group() as group:
+        work(group)
+
+
+def fit(
+    folder: Path,
+    parts: tuple[Arrays, Arrays],
+    params: Train,
+    model: Model,
+    recipe: Recipe,
+    remedies: Remedies,
+    inputs: list[Path],
+    group: Group,
+    **settings: Any,
+) -> None:
+    """Train on parts[0], and write the model and its history into `folder`.
+
+    An interrupted training goes on if nothing has changed that determines it: parameters, the files
+    `inputs`, and `settings`, which are for what else does.
+    """
+    choices = [recipe.augmentation, recipe.upsampling, recipe.weights, recipe.follow_findings]
+    settings |= {"train": as_plain(params), "model": as_plain(model), "recipe": choices}
+    state_file = FOLDER / f"{fingerprint_of(settings, inputs)}.pt"
+
+    torch.manual_seed(params.seed)  # the decoder's first weights
+    network = build_model(model, recipe.upsampling)
+    steps = params.epochs * (len(parts[0].images) // params.batch_size)
+    writes, history = group.rank == 0, []
+    with (
+        only_writer(folder) if writes else nullcontext(),
+        step_progress(f"train {folder.name}", steps, shown=writes) as bar,
+    ):
+        for epoch, kept in train(
+            network, *parts, params, recipe, remedies, state_file, group, bar.update
+        ):
+            history.append(epoch)
+            bar.set_postfix_str(f"validation Dice {epoch.validation_dice:.4f}")
+            if writes:
+                write_table(folder / "history.csv", pd.DataFrame(history, columns=Epoch._fields))
+        if writes:
+            device = describe_device(group.device)
+            write_model(folder, kept, model, recipe.upsampling, params.size, device)
+            state_file.unlink()
