@@ -1,8 +1,9 @@
 """Stage compare: baseline against improved, image by image, with plots and a report.
 
-Reads   params.yaml [compare], evaluation/*/, models/*/, analysis/{findings.yaml, kinds.csv},
+Reads   params.yaml [compare], evaluation/*/, models/*/, analysis/{findings.yaml, limits.csv},
         data/raw/, data/split.csv, data/published.csv
-Writes  metrics/{baseline,improved,comparison}.json, metrics/strata.csv, docs/comparison.md,
+Writes  metrics/{baseline,improved,comparison}.json, metrics/{strata,predictions}.csv,
+        docs/comparison.md,
         plots/{learning_curves,test_images,precision_recall,confusion}.csv,
         plots/{worst_baseline,worst_improved,changes,gains}.png
 
@@ -15,7 +16,14 @@ from pathlib import Path
 import pandas as pd
 
 from effiseg.attributes import describe_images
-from effiseg.comparison import Compare, compare_models, compare_strata, join_tables, pair_images
+from effiseg.comparison import (
+    Compare,
+    check_predictions,
+    compare_models,
+    compare_strata,
+    join_tables,
+    pair_images,
+)
 from effiseg.figures import draw_gains, draw_gallery
 from effiseg.files import write_json, write_table, write_text
 from effiseg.findings import assign_strata
@@ -38,21 +46,22 @@ def main() -> None:
     metrics = {m: json.loads((folder / "metrics.json").read_text()) for m, folder in SCORED.items()}
     models = {m: json.loads((folder / "model.json").read_text()) for m, folder in TRAINED.items()}
     split = read_split(Path("data/split.csv"))
-    described = {
-        part: describe_images(RAW, list(rows["name"]), progress(f"describe {part}"))
-        for part, rows in split[split["split"] != "validation"].groupby("split")
-    }
+    names = list(split["name"][split["split"] == "test"])
+    limits = pd.read_csv("analysis/limits.csv").set_index("stratum")["limit"]
+    assigned = assign_strata(describe_images(RAW, names, progress("describe")), limits)
     pairs = pair_images(images["baseline"], images["improved"])
     comparison = compare_models(pairs, params)
-    strata = compare_strata(pairs, assign_strata(described["test"], described["train"]), params)
+    strata = compare_strata(pairs, assigned, params)
     findings = read_findings(Path("analysis/findings.yaml"))
-    kinds, paper = pd.read_csv("analysis/kinds.csv"), pd.read_csv("data/published.csv")
-    results = Results(metrics, comparison, pairs, strata, findings, kinds, paper, models)
+    predictions = check_predictions(findings, pairs, assigned, params)
+    paper = pd.read_csv("data/published.csv")
+    results = Results(metrics, comparison, pairs, strata, findings, predictions, paper, models)
 
     for model in SCORED:
         write_json(METRICS / f"{model}.json", metrics[model])
     write_json(METRICS / "comparison.json", comparison)
     write_table(METRICS / "strata.csv", strata)
+    write_table(METRICS / "predictions.csv", predictions)
     write_text(Path("docs/comparison.md"), write_report(results))
 
     write_table(PLOTS / "learning_curves.csv", join_tables(TRAINED, "history.csv"))

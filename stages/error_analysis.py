@@ -1,40 +1,52 @@
-"""Stage error_analysis: where the baseline is wrong on validation images, and what follows.
+"""Stage error_analysis: where the baseline is wrong, why, and what follows.
 
 Reads   params.yaml [error_analysis, evaluate, baseline.test_flips], data/raw/, data/split.csv,
-        data/arrays/, models/baseline/
-Writes  analysis/{images,kinds,attributes,strata,sampling}.csv, analysis/findings.yaml,
-        plots/{worst_validation,strata}.png
+        data/arrays/, data/near_duplicate_pairs.csv; with folds crossfit/fold-*/, else
+        models/baseline/
+Writes  analysis/{images,kinds,attributes,odds,strata,limits,sampling,reliability,warnings}.csv,
+        analysis/{findings.yaml, summary.json}, analysis/thumbnails/, docs/error-analysis.md,
+        plots/{worst_by_kind,suspects,strata,kinds}.png
 
 Test images are never looked at.
 """
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from effiseg.arrays import read_arrays, select_rows
-from effiseg.attributes import describe_images
-from effiseg.error_kinds import budget_pixels, classify_error, count_lesions
-from effiseg.figures import Cell, draw_gallery, draw_strata
-from effiseg.files import write_table
+from effiseg.analysis_report import Analysis, write_analysis
+from effiseg.attributes import ATTRIBUTES, describe_images
+from effiseg.causes import grow_tree, score_attributes, score_odds
+from effiseg.confidence import (
+    calibration_error,
+    count_reliability,
+    score_confidence,
+    score_warnings,
+    tabulate_reliability,
+)
+from effiseg.error_kinds import KINDS, budget_pixels, classify_error, count_lesions
+from effiseg.figures import Cell, draw_gallery, draw_kinds, draw_strata, encode_thumbnail
+from effiseg.files import write_bytes, write_json, write_table, write_text
 from effiseg.findings import (
-    ErrorAnalysis,
     assign_strata,
     derive_findings,
-    score_attributes,
+    find_limits,
     score_strata,
     weigh_samples,
     write_findings,
 )
+from effiseg.folds import ErrorAnalysis
 from effiseg.params import load_section
 from effiseg.recipe import Recipe
-from effiseg.scoring import Evaluate, score_images
+from effiseg.scoring import Evaluate, score_probabilities
 from effiseg.split import read_split
-from effiseg.weights import read_model
+from effiseg.suspects import compare_with_annotators, score_labels
+from stages.judge import read_judgement
 from stages.progress import progress
 
-RAW, OUT = Path("data/raw"), Path("analysis")
-WORST = 12  # images in the gallery
+RAW, OUT, PLOTS = Path("data/raw"), Path("analysis"), Path("plots")
+PER_KIND, SUSPECTS = 4, 12  # images in the galleries
 
 
 def main() -> None:
@@ -42,37 +54,83 @@ def main() -> None:
     threshold = load_section("evaluate", Evaluate).threshold
     flips = load_section("baseline", Recipe).test_flips
     split = read_split(Path("data/split.csv"))
-    names = {part: list(split["name"][split["split"] == part]) for part in ("train", "validation")}
-    arrays = select_rows(read_arrays(Path("data/arrays")), split["split"] == "validation")
+    split = split[split["split"] != "test"].reset_index(drop=True)
+    judged = read_judgement(params, flips)
 
-    rows, cells = [], []
-    model = read_model(Path("models/baseline"))
-    for scored in score_images(
-        model, arrays, names["validation"], RAW, threshold, flips, progress("predict")
+    rows, bins = [], []
+    scored = score_probabilities(
+        judged.probability, judged.masks, judged.names, RAW, threshold, progress("score")
+    )
+    for image, small, flipped, mask in zip(
+        scored, judged.probability, judged.flipped, judged.masks.astype(bool), strict=True
     ):
-        prediction = scored.probability > threshold
-        kind = classify_error(prediction, scored.mask)
-        lesions = count_lesions(prediction, scored.mask)._asdict()
-        counts = {f"lesions_{name}": number for name, number in lesions.items()}
-        rows.append({"name": scored.name, "kind": kind} | scored.scores | counts)
-        title = f"{scored.name}\nDice {scored.scores['dice']:.3f}"
-        cells.append(Cell(title, scored.image, scored.mask, {kind: prediction}))
+        prediction = image.probability > threshold
+        bins.append(count_reliability(small, mask))
+        row = {"name": image.name, "kind": classify_error(prediction, image.mask)} | image.scores
+        lesions = count_lesions(prediction, image.mask)._asdict()
+        row |= {f"lesions_{name}": number for name, number in lesions.items()}
+        row |= {"calibration_error": calibration_error(bins[-1])}
+        rows.append(row | score_confidence(small, flipped, threshold))
+        title = f"{row['kind']}, Dice {row['dice']:.3f}"
+        cell = Cell(image.name, image.image, image.mask, {title: prediction})
+        write_bytes(OUT / "thumbnails" / f"{image.name}.jpg", encode_thumbnail(cell))
 
-    described = {part: describe_images(RAW, n, progress("describe")) for part, n in names.items()}
-    images = pd.DataFrame(rows).merge(described["validation"], on="name")
-    strata = {part: assign_strata(table, described["train"]) for part, table in described.items()}
-    scores = score_strata(images["dice"], strata["validation"], params)
+    described = describe_images(RAW, list(split["name"]), progress("describe"))
+    limits = find_limits(described)
+    images = pd.DataFrame(rows)
+    labels = score_labels(judged.probability, judged.flipped, judged.masks, threshold)
+    images = pd.concat([images, labels], axis=1)
+    images = split[["name", "split", "group"]].merge(images, on="name").merge(described, on="name")
+    strata = assign_strata(images, limits)
+    scores = score_strata(images["dice"], strata, params)
     findings = derive_findings(images, scores, params)
+    training = described[split["split"] == "train"]
+    alone = -1 - np.arange(len(images))
+    groups = np.where(images["group"] >= 0, images["group"], alone)
+    tree, explained = grow_tree(images, list(ATTRIBUTES), groups)
+    people = compare_with_annotators(
+        images["dice"],
+        pd.read_csv("data/near_duplicate_pairs.csv"),
+        split["name"],
+        params.resamples,
+        params.seed,
+    )
+    analysis = Analysis(
+        folds=params.folds,
+        fold_epochs=params.fold_epochs,
+        images=images,
+        kinds=budget_pixels(images),
+        attributes=score_attributes(images, list(ATTRIBUTES), params.resamples, params.seed),
+        odds=score_odds(
+            images["kind"], strata, params.resamples, params.seed, params.least_images
+        ),
+        strata=scores,
+        reliability=tabulate_reliability(bins),
+        warnings=score_warnings(images, params.resamples, params.seed),
+        tree=tree,
+        summary=explained | people,
+        least_images=params.least_images,
+        findings=findings,
+    )
 
-    write_table(OUT / "images.csv", images)
-    write_table(OUT / "kinds.csv", budget_pixels(images))
-    write_table(OUT / "attributes.csv", score_attributes(images))
-    write_table(OUT / "strata.csv", scores)
-    write_table(OUT / "sampling.csv", weigh_samples(strata["train"], findings))
+    for name in ("images", "kinds", "attributes", "odds", "strata", "reliability", "warnings"):
+        write_table(OUT / f"{name}.csv", getattr(analysis, name))
+    write_table(OUT / "limits.csv", limits.reset_index())
+    write_table(OUT / "sampling.csv", weigh_samples(assign_strata(training, limits), findings))
+    write_json(OUT / "summary.json", analysis.summary)
     write_findings(OUT / "findings.yaml", findings)
-    worst = [cells[row] for row in images["dice"].argsort()[:WORST]]
-    draw_gallery(Path("plots/worst_validation.png"), worst, "Baseline: worst validation images", 3)
-    draw_strata(Path("plots/strata.png"), scores, "Baseline on validation images, by stratum")
+    write_text(Path("docs/error-analysis.md"), write_analysis(analysis))
+    draw_strata(PLOTS / "strata.png", scores, "Baseline, images it has not seen: Dice by stratum")
+    draw_kinds(PLOTS / "kinds.png", analysis.kinds, "Baseline: images and wrong pixels by kind")
+    worst = images.sort_values("dice", kind="stable")
+    by_kind = [worst[worst["kind"] == kind].head(PER_KIND) for kind in KINDS if kind != "good"]
+    suspects = images[images["suspect"]].sort_values("confident_disagreement", ascending=False)
+    for file, table, title in (
+        ("worst_by_kind.png", pd.concat(by_kind), "Baseline: the worst images of each kind"),
+        ("suspects.png", suspects.head(SUSPECTS), "Annotation suspects: who is right?"),
+    ):
+        cells = [judged.cell(RAW, row.name, row.kind, threshold) for row in table.itertuples(False)]
+        draw_gallery(PLOTS / file, cells, title, 2)
     for finding in findings:
         print("on " if finding["switched_on"] else "off", finding["statement"])
 

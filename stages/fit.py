@@ -53,6 +53,7 @@ def fit(
     """
     choices = [recipe.augmentation, recipe.upsampling, recipe.weights, recipe.follow_findings]
     settings |= {"train": as_plain(params), "model": as_plain(model), "recipe": choices}
+    settings |= {"processes": group.size}
     state_file = FOLDER / f"{fingerprint_of(settings, inputs)}.pt"
 
     torch.manual_seed(params.seed)  # the decoder's first weights

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
 
 from effiseg.figures import BLUE, GREEN, STRENGTH, YELLOW, Cell, draw_gallery, overlay_errors
 from effiseg.model import Model, build_model
+from effiseg.remedies import read_findings
 from effiseg.weights import read_model, write_model
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -94,6 +96,25 @@ def test_committed_scores_fit_together():
     baseline, improved, comparison = map(read_json, ("baseline", "improved", "comparison"))
     assert comparison["dice_gain"] == pytest.approx(improved["dice"] - baseline["dice"], abs=2e-6)
     assert comparison["wins"] + comparison["losses"] + comparison["ties"] == baseline["images"]
+
+
+def test_the_committed_analysis_adds_up():
+    images, kinds, strata = (
+        pd.read_csv(ROOT / "analysis" / f"{name}.csv") for name in ("images", "kinds", "strata")
+    )
+    split = pd.read_csv(ROOT / "data" / "split.csv").set_index("name")["split"]
+    assert sorted(images["name"]) == sorted(split[split != "test"].index)
+    assert kinds.set_index("kind")["images"].to_dict() == images["kind"].value_counts().to_dict()
+    for share in ("share_of_images", "share_of_fn_pixels", "share_of_fp_pixels"):
+        assert kinds[share].sum() == pytest.approx(1.0, abs=1e-4)
+    findings = read_findings(ROOT / "analysis" / "findings.yaml")
+    for finding in findings:
+        if finding["switched_on"] and finding["prediction"]["stratum"] != "all images":
+            row = strata.set_index("stratum").loc[finding["prediction"]["stratum"]]
+            assert finding["evidence"]["difference"] == pytest.approx(row["difference"], rel=1e-3)
+            assert finding["evidence"]["images"] == row["images"]
+    checked = pd.read_csv(ROOT / "metrics" / "predictions.csv")
+    assert list(checked["finding"]) == [f["id"] for f in findings if f["switched_on"]]
 
 
 def test_the_readme_tells_the_committed_numbers():

@@ -8,7 +8,15 @@ import pytest
 import torch
 from monai.losses import DiceLoss
 
-from effiseg.augment import CAUSES, Augmentation, add_highlights, add_inset, blur_smoothly
+from effiseg.augment import (
+    CAUSES,
+    A,
+    Augmentation,
+    FastElastic,
+    add_highlights,
+    add_inset,
+    blur_smoothly,
+)
 from effiseg.losses import segmentation_loss, tversky_loss
 
 
@@ -88,10 +96,22 @@ def test_an_augmentation_can_be_sent_to_another_process():
 
 @pytest.mark.parametrize("size", [(224, 224), (96, 150)])
 def test_the_fast_blur_is_the_gaussian_one(size):
-    noise = np.random.default_rng(0).random(size, np.float32) * 2 - 1
+    noise = np.random.default_rng(0).standard_normal(size, np.float32)
+    noise /= np.abs(noise).max()
     exact = cv2.GaussianBlur(noise, (0, 0), 50, borderType=cv2.BORDER_REPLICATE)
     assert np.abs(blur_smoothly(noise, 50) - exact).max() < 0.01  # pixels of displacement
     assert np.abs(exact).max() < 0.5  # so that masks stay
+
+
+def test_the_fast_elastic_transform_draws_the_fields_of_albumentations():
+    fast, theirs = FastElastic(alpha=1, sigma=50), A.ElasticTransform(alpha=1, sigma=50)
+    for seed in range(5):
+        maps = []
+        for transform in (fast, theirs):
+            transform.set_random_seed(seed)
+            maps.append(transform.get_params_dependent_on_data({"shape": (224, 200, 3)}, {}))
+        for name in ("map_x", "map_y"):
+            assert np.abs(maps[0][name] - maps[1][name]).max() < 0.01  # pixels
 
 
 def test_highlights_brighten_and_an_inset_covers_a_corner():

@@ -8,6 +8,7 @@ from scipy import stats
 from effiseg.comparison import (
     Compare,
     bootstrap_mean,
+    check_predictions,
     compare_models,
     compare_strata,
     pair_images,
@@ -74,3 +75,34 @@ def test_a_stratum_is_compared_on_its_own_images():
     strata = pd.DataFrame({"name": ["i2", "i1", "i0"], "hard": [False, True, True]})
     row = compare_strata(pairs, strata, PARAMS).iloc[0]
     assert (row["images"], row["gain"]) == (2, pytest.approx(0.25))
+
+
+def predict(stratum, gain, switched_on=True):
+    prediction = {"stratum": stratum, "gain": gain} if switched_on else None
+    return {"id": f"{stratum} {gain}", "switched_on": switched_on, "prediction": prediction}
+
+
+def test_a_prediction_is_kept_not_kept_or_open():
+    generator = np.random.default_rng(0)
+    before = generator.uniform(0.5, 0.7, 40)
+    gains = np.where(np.arange(40) < 20, 0.1, 0.0) + generator.normal(0, 0.02, 40)
+    pairs = pair_images(table(before), table(before + gains))
+    strata = pd.DataFrame(
+        {"name": pairs["name"], "gained": np.arange(40) < 20, "few": np.arange(40) < 3}
+    )
+    strata["same"] = ~strata["gained"]
+    findings = [
+        predict("gained", 0.05),
+        predict("gained", 0.3),
+        predict("gained", gains[:20].mean() + 0.002),
+        predict("same", 0.001),
+        predict("few", 0.01),
+        predict("same", 0.1, switched_on=False),
+        predict("all images", 0.02),
+    ]
+    checked = check_predictions(findings, pairs, strata, PARAMS)
+    assert checked["verdict"].tolist() == [
+        "kept", "not kept", "can't be said", "can't be said", "can't be said", "kept"
+    ]  # fmt: skip
+    assert checked["images"].tolist() == [20, 20, 20, 20, 3, 40]
+    assert checked["gain"][0] == pytest.approx(gains[:20].mean())

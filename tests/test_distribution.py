@@ -1,5 +1,6 @@
 """Two processes on the CPU train what one process trains; and what the group does alone."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,7 +29,7 @@ def train_in(processes, output, stop_after=None):
         command += ["--nproc-per-node", str(processes)]
     state = output.with_name(f"{output.stem}.pt")
     command += [str(SCRIPT), str(output), str(state), *([str(stop_after)] if stop_after else [])]
-    paths = f"{SOURCE}:{SCRIPT.parent}"
+    paths = os.pathsep.join([str(SOURCE), str(SCRIPT.parent)])
     variables = environment(output.parent) | {"PYTHONPATH": paths}
     done = subprocess.run(command, env=variables, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -76,16 +77,28 @@ def test_a_batch_that_processes_cannot_share_is_refused(tmp_path):
         next(epochs)
 
 
-def test_a_process_that_fails_makes_the_training_fail():
-    with pytest.raises(RuntimeError, match="a training process failed"):
-        launch("effiseg.no_such_module", [], devices=2)
+def test_a_process_that_fails_makes_the_training_fail(tmp_path):
+    call = "from effiseg.distribution import launch; launch('effiseg.no_such_module', [], 2)"
+    variables = environment(tmp_path) | {"PYTHONPATH": str(SOURCE)}
+    done = subprocess.run([sys.executable, "-c", call], env=variables, capture_output=True)
+    assert done.returncode != 0
+    assert b"No module named effiseg.no_such_module" in done.stderr
 
 
 def test_only_a_run_on_several_devices_starts_processes(monkeypatch):
     monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
-    assert [has_to_launch(devices) for devices in (0, 1, 2)] == [True, False, True]
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 0)
+    assert [has_to_launch(devices) for devices in (0, 1, 2)] == [False, False, True]
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 4)
+    assert has_to_launch(0)
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "started")
     assert not has_to_launch(2)
+
+
+def test_several_processes_are_refused_on_windows(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(OSError, match="asks for 2 processes; expected 1 on Windows"):
+        launch("stages.train", ["baseline"], 2)
 
 
 def test_batch_norm_for_gpus_is_the_same_function():

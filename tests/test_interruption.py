@@ -18,7 +18,8 @@ OUTPUTS = ("weights.safetensors", "weights.sha256", "history.csv", "model.json")
 def environment(folder):
     archive = str(folder / "archive")
     return os.environ | {
-        "PYTHONPATH": str(ROOT), "KVASIR_SEG_ARCHIVE": archive, "OMP_NUM_THREADS": "1"
+        "PYTHONPATH": str(ROOT), "KVASIR_SEG_ARCHIVE": archive, "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",  # several processes share no GPU
     }
 
 

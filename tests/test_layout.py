@@ -12,6 +12,9 @@ DOORS = {  # a library and the only modules that import it
     "albumentations": {"augment"},
     "matplotlib": {"figures"},
     "skimage": {"attributes", "error_kinds"},
+    "sklearn": {"causes", "confidence", "folds"},
+    "statsmodels": {"causes"},
+    "cleanlab": {"suspects"},
     "safetensors": {"weights"},
     "filelock": {"archive", "checkpoints"},
 }
@@ -67,7 +70,7 @@ def test_the_library_does_not_know_the_stages():
 @pytest.mark.parametrize("path", sorted((ROOT / "stages").glob("*.py")), ids=lambda p: p.stem)
 def test_a_stage_says_what_it_reads_and_writes(path):
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
-    if path.stem not in ("__init__", "fit", "progress"):
+    if path.stem not in ("__init__", "fit", "judge", "progress"):
         assert docstring.startswith("Stage")
         assert "\nReads " in docstring
         assert "\nWrites " in docstring

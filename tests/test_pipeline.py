@@ -22,12 +22,27 @@ from effiseg.params import load_section
 from effiseg.synthetic import write_frames
 
 ROOT = Path(__file__).resolve().parents[1]
-STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+
+
+def expand_stages(stages: dict) -> dict:
+    """Stages as DVC runs them: `foreach` over a list written out."""
+    expanded = {}
+    for name, stage in stages.items():
+        if "foreach" not in stage:
+            expanded[name] = stage
+            continue
+        for item in stage["foreach"]:
+            text = json.dumps(stage["do"]).replace("${item}", str(item))
+            expanded[f"{name}@{item}"] = json.loads(text)
+    return expanded
+
+
+STAGES = expand_stages(yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
 SHORT = {
     "split": {"scheme": "effisegnet"},
     "model": {"decoder_channels": 8},
     "train": {"size": 32, "epochs": 2, "batch_size": 4},
-    "error_analysis": {"resamples": 100, "least_images": 2},
+    "error_analysis": {"folds": 5, "fold_epochs": 1, "resamples": 100, "least_images": 2},
     "compare": {"resamples": 100},
 }
 _opened: list[tuple[str, bool]] = []  # path, whether for writing
@@ -89,7 +104,7 @@ def run_stage(stage: str, folder: Path, monkeypatch) -> dict[str, set[str]]:
 def make_copy(folder: Path) -> None:
     """Parameters and tracked data, with a tiny data set in the place of Kvasir-SEG."""
     shutil.copytree(ROOT / "data" / "splits", folder / "data" / "splits")
-    for name in ("near_duplicate_groups.txt", "published.csv"):
+    for name in ("near_duplicate_groups.txt", "near_duplicate_pairs.csv", "published.csv"):
         shutil.copy(ROOT / "data" / name, folder / "data" / name)
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     for section, values in SHORT.items():
@@ -97,7 +112,7 @@ def make_copy(folder: Path) -> None:
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
 
     archive = folder / "archive"
-    write_frames(archive, number=28)
+    write_frames(archive, number=40)
     parts = pd.read_csv(archive / "split.csv")
     parts.to_csv(folder / "data" / "splits" / "effisegnet.csv", index=False)
     (archive / "split.csv").unlink()
@@ -131,11 +146,15 @@ def runs(tmp_path_factory):
         for stage in STAGES:
             if stage not in result:
                 result[stage] = run_stage(stage, folder, patch)
+        change_param(folder, "error_analysis", "folds", 0)
+        alone = run_stage("error_analysis", folder, patch)
+        change_param(folder, "error_analysis", "folds", 5)
+        run_stage("error_analysis", folder, patch)
         change_param(folder, "report", "model", "baseline")
         other = run_stage("report", folder, patch)
         change_param(folder, "report", "model", "improved")
         run_stage("report", folder, patch)
-        for stage, variant in (("split", drawn), ("report", other)):
+        for stage, variant in (("split", drawn), ("error_analysis", alone), ("report", other)):
             for kind, found in variant.items():
                 result[stage][kind] |= found
     return folder, result
@@ -150,7 +169,7 @@ def is_under(path: str, declared: list[str]) -> bool:
 
 
 def declared_data(stage: str) -> list[str]:
-    return [name for name in STAGES[stage]["deps"] if not name.endswith(".py")]
+    return [name for name in STAGES[stage]["deps"] if not name.startswith(("src/", "stages/"))]
 
 
 def declared_outputs(stage: str) -> list[str]:
@@ -169,7 +188,8 @@ def test_a_stage_asks_for_exactly_the_declared_parameters(stage, runs):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_reads_exactly_the_declared_data(stage, runs):
-    read = {p for p in runs[1][stage]["read"] if not p.startswith("archive/")}
+    outside = ["archive", *declared_outputs(stage)]  # a stage may read what it wrote
+    read = {path for path in runs[1][stage]["read"] if not is_under(path, outside)}
     undeclared = {path for path in read if not is_under(path, declared_data(stage))}
     unused = {n for n in declared_data(stage) if not any(is_under(path, [n]) for path in read)}
     assert (undeclared, unused) == (set(), set())
@@ -216,9 +236,41 @@ def test_a_stage_declares_exactly_the_code_that_it_imports(stage):
 def test_test_images_are_not_opened_before_they_are_evaluated(runs):
     folder, result = runs
     split = pd.read_csv(folder / "data" / "split.csv").set_index("name")["split"]
-    for stage in ("error_analysis", "train_baseline", "train_improved"):
+    for stage in ("crossfit@0", "error_analysis", "train_baseline", "train_improved"):
         opened = {Path(path).stem for path in result[stage]["read"] if path.endswith(".jpg")}
         assert "test" not in set(split.reindex(sorted(opened)))
+
+
+def test_every_image_that_is_not_for_testing_is_judged_by_a_fold_that_lacks_it(runs):
+    folder = runs[0]
+    split = pd.read_csv(folder / "data" / "split.csv").set_index("name")["split"]
+    lists = [pd.read_csv(folder / f"crossfit/fold-{k}/names.csv")["name"] for k in range(5)]
+    assert sorted(pd.concat(lists)) == sorted(split[split != "test"].index)
+    images = pd.read_csv(folder / "analysis" / "images.csv")
+    assert set(images["name"]) == set(split[split != "test"].index)
+    counts = images["tp"] + images["fn"] + images["fp"] + images["tn"]
+    assert (counts > 0).all()
+    kinds = pd.read_csv(folder / "analysis" / "kinds.csv")
+    assert kinds["images"].sum() == len(images)
+
+
+def test_a_fold_that_is_left_over_writes_an_empty_list(runs, monkeypatch, tmp_path):
+    shutil.copytree(runs[0] / "data", tmp_path / "data")
+    shutil.copy(runs[0] / "params.yaml", tmp_path)
+    change_param(tmp_path, "error_analysis", "folds", 2)
+    monkeypatch.chdir(tmp_path)
+    importlib.import_module("stages.crossfit").main("4")
+    assert (tmp_path / "crossfit" / "fold-4" / "names.csv").read_text() == "name\n"
+
+
+def test_folds_do_not_choose_weights_by_the_images_they_judge(runs, monkeypatch):
+    monkeypatch.chdir(runs[0])
+    change_param(runs[0], "baseline", "weights", "best")
+    try:
+        with pytest.raises(ValueError, match=r"baseline\.weights is best; expected last"):
+            importlib.import_module("stages.crossfit").main("0")
+    finally:
+        change_param(runs[0], "baseline", "weights", "last")
 
 
 def test_the_comparison_holds_the_models_own_scores(runs):

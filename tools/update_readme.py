@@ -3,6 +3,7 @@
     python tools/update_readme.py
 """
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -19,6 +20,14 @@ SCORES = {
     "dice_input": "Dice at input size (paper's protocol)",
     "dice_without_near_duplicates": "Dice without near duplicates",
 }
+
+GOALS = {  # ends of records' names in benchmarks/results.json, and the goal for their ratio
+    ("training step", ("batch 8", "batch 16")): ("a training step, times the reference", 3.0),
+    ("training step", ("encoder alone",)): ("a training step, share of the encoder alone", 0.8),
+    ("epoch", ("batch 8",)): ("an epoch, times the reference", 3.0),
+    ("data path", ("data path",)): ("the data path, times the reference", 5.0),
+}
+LARGEST = 3  # operators of the profile that are named
 
 
 def main() -> None:
@@ -67,7 +76,32 @@ def write_speed(root: Path) -> str:
         f"| {r['name']} | {r['reference']:g} | {r['ours']:g} | {r['unit']} | {r['ratio']:g} |"
         for r in records
     ]
-    return "\n".join(rows)
+    return "\n".join([*rows, "", *write_goals(records), "", write_profile(root)])
+
+
+def write_goals(records: list[dict]) -> list[str]:
+    """A line for each goal: met, or missed by which measurement."""
+    lines = []
+    for (start, ends), (title, goal) in GOALS.items():
+        ratios = {
+            r["name"]: r["ratio"]
+            for r in records
+            if r["name"].startswith(start) and r["name"].endswith(ends)
+        }
+        if not ratios:
+            raise ValueError(f"benchmarks/results.json has no record {start} ... {ends}")
+        missed = [f"{name} ({ratio:g})" for name, ratio in ratios.items() if ratio < goal]
+        verdict = f"missed by {'; '.join(missed)}" if missed else "met"
+        lines.append(f"- Goal for {title}: at least {goal:g}: {verdict}.")
+    return lines
+
+
+def write_profile(root: Path) -> str:
+    """What a training step spends most time on, from benchmarks/profile.csv."""
+    with (root / "benchmarks" / "profile.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))[:LARGEST]
+    parts = [f"{100 * float(r['share']):.0f} % `{r['operator']}`" for r in rows]
+    return f"A training step spends {', '.join(parts)} (`benchmarks/profile.csv`)."
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ What is random is in the plan alone: batches don't depend on who loads them, nor
 before. Shapes: B images of S x S pixels.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -95,10 +96,12 @@ def load_batches(
 
     Args:
         workers: processes that load ahead. By default none where the CPU trains, which would only
-            take its cores, and up to eight beside an accelerator.
+            take its cores; beside an accelerator up to eight, as the machine has cores.
     """
     if workers is None:
-        workers = 0 if device.type == "cpu" else min(MOST_WORKERS, torch.get_num_threads())
+        processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # that torchrun started here
+        workers = min(MOST_WORKERS, max(1, (os.cpu_count() or 1) // processes))
+        workers = 0 if device.type == "cpu" else workers
     loader = DataLoader(
         AugmentedBatches(arrays, augment),
         batch_size=None,  # the plan holds whole batches

@@ -17,6 +17,7 @@ from effiseg.params import require
 
 TIE = 0.0005  # difference of Dice under which no model has won
 LEAST_IMAGES = 5  # for an interval
+EVERYWHERE = "all images"  # the stratum of a prediction for every image
 KEYS = ["name", "area_fraction", "near_duplicate"]
 
 
@@ -101,6 +102,41 @@ def compare_strata(pairs: pd.DataFrame, strata: pd.DataFrame, params: Compare) -
             rows.append((name, len(inside), *means, *gain))
     columns = ["stratum", "images", "baseline", "improved", "gain", "gain_low", "gain_high"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def check_predictions(
+    findings: list[dict[str, Any]], pairs: pd.DataFrame, strata: pd.DataFrame, params: Compare
+) -> pd.DataFrame:
+    """finding, stratum, images, predicted, gain, low, high, verdict: what became of the predictions
+    of the findings that were switched on, in Dice.
+
+    "kept": the mean gain reaches the prediction, and its interval lies above zero. "not kept": the
+    whole interval lies below the prediction. Else, or with fewer than `LEAST_IMAGES` images, "can't
+    be said". Findings that predict for the same stratum share one test.
+
+    Args:
+        strata: name and one bool column a stratum, of the images of `pairs`.
+    """
+    joined = pairs.merge(strata.assign(**{EVERYWHERE: True}), on="name", validate="one_to_one")
+    rows = []
+    for finding in findings:
+        if not finding["switched_on"]:
+            continue
+        stratum, predicted = finding["prediction"]["stratum"], finding["prediction"]["gain"]
+        changes = joined.loc[joined[stratum], "dice_change"].to_numpy()
+        gain = bootstrap_mean(changes, params)
+        verdict = _judge(gain, predicted)
+        rows.append((finding["id"], stratum, len(changes), predicted, *gain, verdict))
+    columns = ["finding", "stratum", "images", "predicted", "gain", "low", "high", "verdict"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _judge(gain: Interval, predicted: float) -> str:
+    if gain.low is None or gain.high is None:
+        return "can't be said"
+    if gain.high < predicted:
+        return "not kept"
+    return "kept" if gain.low > 0 and gain.mean >= predicted else "can't be said"
 
 
 def join_tables(folders: dict[str, Path], name: str) -> pd.DataFrame:

@@ -6,16 +6,14 @@ and nothing is communicated.
 """
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.parallel import DistributedDataParallel
 
 from effiseg.encoders import convert_sync_batchnorm
@@ -30,28 +28,40 @@ class Group(NamedTuple):
     device: torch.device
 
 
+def count_processes(devices: int) -> int:
+    """How many processes `train.devices` asks for on this machine; 0 is one for every GPU."""
+    return devices or max(1, torch.accelerator.device_count())
+
+
 def has_to_launch(devices: int) -> bool:
-    """Whether this process should start others: several are wanted, and torchrun has not."""
-    return devices != 1 and not dist.is_torchelastic_launched()
+    """Whether this process should give way to several, which torchrun has not started yet."""
+    return count_processes(devices) > 1 and not dist.is_torchelastic_launched()
 
 
-def launch(module: str, arguments: list[str], devices: int) -> None:
-    """Run `python -m module arguments` in `devices` processes on this machine; 0: one a device.
+def launch(module: str, arguments: list[str], devices: int) -> NoReturn:
+    """Become torchrun, which runs `python -m module arguments` in several processes.
+
+    This process is replaced, so that a signal to it reaches torchrun, which stops all of them.
 
     Raises:
-        RuntimeError: one of them failed; its own message has been printed.
+        OSError: on Windows, where torchrun's processes can't find each other.
     """
-    number = str(devices or max(1, torch.accelerator.device_count()))
+    number = count_processes(devices)
+    if sys.platform == "win32":
+        raise OSError(f"train.devices asks for {number} processes; expected 1 on Windows")
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // number)))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", number, "-m", module, *arguments]
-    done = subprocess.run(command, check=False)
-    if done.returncode:
-        raise RuntimeError(f"a training process failed: see its message above ({number} started)")
+    command += ["--nproc-per-node", str(number), "-m", module, *arguments]
+    os.execv(sys.executable, command)
 
 
 @contextmanager
 def join_group() -> Iterator[Group]:
-    """Find the other processes, if torchrun started this one, and leave them at the end."""
+    """Find the other processes, if torchrun started this one, and leave them at the end.
+
+    A process that fails does not take leave, which might wait for the others: it ends with its
+    message, and torchrun ends the others.
+    """
     if not dist.is_torchelastic_launched():
         yield Group(0, 1, pick_device())
         return
@@ -60,10 +70,8 @@ def join_group() -> Iterator[Group]:
         device = torch.device(device.type, int(os.environ["LOCAL_RANK"]))
         torch.accelerator.set_device_index(device.index)
     dist.init_process_group(dist.get_default_backend_for_device(device))
-    try:
-        yield Group(dist.get_rank(), dist.get_world_size(), device)
-    finally:
-        dist.destroy_process_group()
+    yield Group(dist.get_rank(), dist.get_world_size(), device)
+    dist.destroy_process_group()
 
 
 def distribute(network: nn.Module, group: Group) -> nn.Module:
@@ -86,6 +94,22 @@ def synchronize_batch_norm(network: nn.Module, group: Group) -> nn.Module:
     return network
 
 
+class _Sum(torch.autograd.Function):
+    """The sum over all processes, of which each has a part: its gradient is a sum as well."""
+
+    @staticmethod
+    def forward(_: Any, values: Tensor) -> Tensor:
+        total = values.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_: Any, gradient: Tensor) -> Tensor:
+        total = gradient.contiguous().clone()
+        dist.all_reduce(total)
+        return total
+
+
 class CpuSyncBatchNorm(nn.BatchNorm2d):
     """Batch norm over all processes, with the activation that timm's layers have in them.
 
@@ -100,9 +124,9 @@ class CpuSyncBatchNorm(nn.BatchNorm2d):
 
     def _normalize(self, x: Tensor) -> Tensor:
         number = x.numel() // x.shape[1] * dist.get_world_size()
-        mean = all_reduce(x.float().sum((0, 2, 3), keepdim=True)) / number
+        mean = _Sum.apply(x.float().sum((0, 2, 3), keepdim=True)) / number
         centred = x - mean
-        variance = all_reduce(centred.square().sum((0, 2, 3), keepdim=True)) / number
+        variance = _Sum.apply(centred.square().sum((0, 2, 3), keepdim=True)) / number
         with torch.no_grad():
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean.flatten(), self.momentum)

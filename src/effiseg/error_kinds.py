@@ -1,11 +1,10 @@
 """Kinds of error: every prediction gets exactly one, by the first rule that holds.
 
     good             Dice >= 0.9
-    missed           no predicted pixel lies on a polyp, and the prediction is small: under a tenth
-                     of the polyps' area
-    wrong place      IoU < 0.1 otherwise
-    missed lesion    a polyp of which under a tenth is found, beside others that are found
+    wrong place      IoU < 0.1, though the prediction has at least a tenth of the polyps' area
+    lesion missed    a polyp of which under a tenth is found
     false lesion     a predicted region that touches no polyp, with at least a tenth of their area
+    fragmented       a polyp is found in two or more regions, each at least 5 % of its area
     too small        of the wrong pixels over 75 % are false negatives
     too large        of the wrong pixels over 75 % are false positives
     ragged boundary  everything else: an outline that is off both ways
@@ -25,16 +24,17 @@ from effiseg.metrics import Counts, count_pixels, dice, iou
 
 KINDS = (
     "good",
-    "missed",
     "wrong place",
-    "missed lesion",
+    "lesion missed",
     "false lesion",
+    "fragmented",
     "too small",
     "too large",
     "ragged boundary",
 )
 GOOD_DICE = 0.9
 LITTLE = 0.1
+FRAGMENT = 0.05  # of the polyp's area
 ONE_SIDED = 0.75
 
 Pixels = NDArray[np.bool_]
@@ -54,14 +54,14 @@ def classify_error(prediction: Pixels, mask: Pixels) -> str:
     if dice(counts) >= GOOD_DICE:
         return "good"
     polyp_area = counts.tp + counts.fn
-    if counts.tp == 0 and counts.fp < LITTLE * polyp_area:
-        return "missed"
-    if iou(counts) < LITTLE:
+    if polyp_area and iou(counts) < LITTLE and counts.tp + counts.fp >= LITTLE * polyp_area:
         return "wrong place"
     if count_lesions(prediction, mask).missed:
-        return "missed lesion"
+        return "lesion missed"
     if _false_regions(prediction, mask, LITTLE * polyp_area):
         return "false lesion"
+    if any(_count_fragments(prediction, polyp) > 1 for polyp in _regions(mask)):
+        return "fragmented"
     return _one_sided(counts)
 
 
@@ -102,6 +102,11 @@ def _regions(pixels: Pixels) -> list[Pixels]:
     labels = label(pixels)
     regions = [labels == number for number in range(1, labels.max() + 1)]
     return [region for region in regions if region.sum() >= SMALLEST_REGION * pixels.size]
+
+
+def _count_fragments(prediction: Pixels, polyp: Pixels) -> int:
+    sizes = np.bincount(label(prediction)[polyp])[1:]  # of each predicted region within the polyp
+    return int((sizes >= FRAGMENT * polyp.sum()).sum())
 
 
 def _false_regions(prediction: Pixels, mask: Pixels, least_area: float) -> int:

@@ -19,6 +19,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 SIDE = 300  # pixels, longest side of a picture in a gallery
+JPEG_QUALITY = 60
 DPI = 100
 GREEN, YELLOW, BLUE = (0, 158, 115), (240, 228, 66), (0, 90, 200)
 LEGEND = {"true positive": GREEN, "false positive": YELLOW, "false negative": BLUE}
@@ -68,10 +69,11 @@ def draw_gallery(path: Path, cells: Sequence[Cell], title: str, columns: int) ->
     """Cells in a grid, `columns` a row: the image, then an overlay for each prediction."""
     each = 1 + max((len(cell.predictions) for cell in cells), default=1)
     rows = max(1, -(-len(cells) // columns))
-    figure = Figure(figsize=(2.3 * each * columns, 2.5 * rows + 1.0), dpi=DPI)
+    figure = Figure(figsize=(2.3 * each * columns, 2.3 * rows + 1.0), dpi=DPI)
     axes = figure.subplots(rows, columns * each, squeeze=False)
     for ax in axes.flat:
         ax.set_axis_off()
+        ax.set_anchor("N")
     for number, cell in enumerate(map(shrink_cell, cells)):
         row, column = divmod(number, columns)
         places = axes[row, column * each : (column + 1) * each]
@@ -82,10 +84,46 @@ def draw_gallery(path: Path, cells: Sequence[Cell], title: str, columns: int) ->
             ax.set_title(name, fontsize=7, loc="left")
     patches = [Patch(color=np.array(c) / 255, label=name) for name, c in LEGEND.items()]
     patches.append(Patch(facecolor="lightgrey", edgecolor="black", label="white line: annotation"))
-    figure.suptitle(title, fontsize=11, y=1 - 0.15 / figure.get_figheight(), va="top")
-    top = 1 - 0.6 / figure.get_figheight()
+    heading = figure.suptitle(title, fontsize=11, y=1 - 0.15 / figure.get_figheight(), va="top")
+    heading.set_in_layout(False)  # the layout below leaves room for it
+    top = 1 - 0.4 / figure.get_figheight()
     figure.legend(handles=patches, loc="lower center", ncols=4, fontsize=8, frameon=False)
     figure.tight_layout(rect=(0, 0.3 / figure.get_figheight(), 1, top))
+    _save(figure, path)
+
+
+def encode_thumbnail(cell: Cell) -> bytes:
+    """A JPEG of at most `SIDE` pixels: the image with the errors of its first prediction."""
+    small = shrink_cell(cell)
+    overlay = overlay_errors(small.image, next(iter(small.predictions.values())), small.mask)
+    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    return cv2.imencode(".jpg", cv2.cvtColor(overlay, cv2.COLOR_RGB2BGR), options)[1].tobytes()
+
+
+def draw_kinds(path: Path, kinds: pd.DataFrame, title: str) -> None:
+    """Bars by kind of error: its share of the images, of false negatives and of false positives.
+
+    Columns read: kind, images, share_of_images, share_of_fn_pixels, share_of_fp_pixels.
+    """
+    figure = Figure(figsize=(8, 0.6 * len(kinds) + 1.4), dpi=DPI)
+    ax = figure.subplots()
+    bars = {
+        "share_of_images": ("of the images", (90, 90, 90)),
+        "share_of_fn_pixels": ("of the missed polyp pixels", BLUE),
+        "share_of_fp_pixels": ("of the pixels marked in error", YELLOW),
+    }
+    for number, (column, (name, colour)) in enumerate(bars.items()):
+        y = np.arange(len(kinds)) + 0.27 * (number - 1)
+        edge = {"edgecolor": "black", "linewidth": 0.4}
+        ax.barh(y, 100 * kinds[column], 0.25, color=np.array(colour) / 255, label=name, **edge)
+    names = [f"{row.kind} (n = {row.images})" for row in kinds.itertuples()]
+    ax.set_yticks(range(len(kinds)), names)
+    ax.invert_yaxis()
+    ax.set_xlabel("share, %")
+    ax.grid(axis="x", alpha=0.3)
+    ax.legend(fontsize=8, frameon=False)
+    ax.set_title(title, fontsize=11, loc="left")
+    figure.tight_layout()
     _save(figure, path)
 
 

@@ -1,14 +1,15 @@
-"""Findings: from the scores and attributes of validation images to remedies for the training.
+"""Findings: from the scores and attributes of the analysed images to remedies for the training.
 
-A stratum is a written rule on one attribute; rules that have no natural threshold use a quartile
-of the training images. A finding is a stratum, or an imbalance of the errors, with its evidence
-and a remedy; `effiseg.remedies` says how they are written.
+A stratum is a written rule on one attribute; rules that have no natural threshold use the outer
+quartile of the images that are not for testing. A finding is a stratum, or an imbalance of the
+errors, with its evidence, a remedy (`effiseg.remedies` says how these are written), and what the
+remedy is predicted to gain where. To add a remedy, add a function to `RULES`.
 
 Statistics: a stratum's difference is that of its mean Dice from the mean of all other images, with
 a percentile bootstrap interval (95 %); p is of the Mann-Whitney test, corrected after Holm.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,16 +19,20 @@ import yaml
 from numpy.typing import NDArray
 from scipy import stats
 
+from effiseg.causes import correct_holm
+from effiseg.comparison import EVERYWHERE
 from effiseg.files import write_text
-from effiseg.params import require
+from effiseg.folds import ErrorAnalysis
 
 MOST_SAMPLED = 2  # strata
 BALANCED = (0.4, 0.6)  # share of false negatives among wrong pixels that asks for nothing
 LARGEST_WEIGHT = 0.7  # of false negatives, or of false positives
+EVIDENT = 0.05  # p after correction
+CLOSES = 0.25  # of a gap: what a remedy is predicted to do, set before any result was known
 
 
 class Stratum(NamedTuple):
-    """Images whose `attribute` is above or below a value, or a quantile of the training images."""
+    """Images whose `attribute` is above or below a value, or the outer quartile."""
 
     attribute: str
     is_above: bool
@@ -40,6 +45,7 @@ STRATA = {
     "large polyp": Stratum("area_fraction", True, 0.30, None),
     "several polyps": Stratum("polyps", True, 1.5, None),
     "irregular shape": Stratum("solidity", False, None, None),
+    "flat": Stratum("relief", False, None, "lower_contrast"),
     "low contrast": Stratum("contrast", False, None, "lower_contrast"),
     "weak edge": Stratum("boundary_gradient", False, None, "lower_contrast"),
     "blurred": Stratum("blur", True, None, "blur"),
@@ -47,33 +53,25 @@ STRATA = {
     "dark": Stratum("brightness", False, None, None),
     "touches the border": Stratum("touches_border", True, 0.5, None),
     "navigation inset": Stratum("inset", True, 0.5, "inset"),
+    "touches the inset": Stratum("inset_touches", True, 0.5, "inset"),
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class ErrorAnalysis:
-    """Section `error_analysis`."""
-
-    resamples: int  # of the bootstrap
-    seed: int
-    hard_weight: float  # how often images of a hard stratum are drawn
-    least_images: int  # in a stratum that may become a finding
-
-    def __post_init__(self) -> None:
-        require("resamples", self.resamples, self.resamples >= 100, "at least 100")
-        require("seed", self.seed, self.seed >= 0, "0 or more")
-        require("hard_weight", self.hard_weight, self.hard_weight >= 1, "at least 1")
-        require("least_images", self.least_images, self.least_images >= 2, "at least 2")
+def find_limits(attributes: pd.DataFrame) -> pd.Series:
+    """The limit of each stratum (index), in its attribute's unit; quartiles are of `attributes`."""
+    limits = {}
+    for name, stratum in STRATA.items():
+        quartile = attributes[stratum.attribute].quantile(0.75 if stratum.is_above else 0.25)
+        limits[name] = quartile if stratum.value is None else stratum.value
+    return pd.Series(limits, name="limit").rename_axis("stratum")
 
 
-def assign_strata(attributes: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
-    """name and one bool column a stratum; quartiles are those of `reference` (training images)."""
+def assign_strata(attributes: pd.DataFrame, limits: pd.Series) -> pd.DataFrame:
+    """name and one bool column a stratum; an unknown attribute (NaN) is in none."""
     table = {"name": attributes["name"].to_numpy()}
     for name, stratum in STRATA.items():
-        quartile = reference[stratum.attribute].quantile(0.75 if stratum.is_above else 0.25)
-        limit = quartile if stratum.value is None else stratum.value
         values = attributes[stratum.attribute].to_numpy(float)
-        table[name] = values > limit if stratum.is_above else values < limit
+        table[name] = values > limits[name] if stratum.is_above else values < limits[name]
     return pd.DataFrame(table)
 
 
@@ -101,44 +99,94 @@ def score_strata(dice: pd.Series, strata: pd.DataFrame, params: ErrorAnalysis) -
     return table.sort_values("difference", kind="stable", ignore_index=True)
 
 
-def score_attributes(images: pd.DataFrame) -> pd.DataFrame:
-    """attribute, spearman, p, p_holm: Spearman's rank correlation of each with Dice."""
-    rows = []
-    for name in dict.fromkeys(stratum.attribute for stratum in STRATA.values()):
-        known = images[[name, "dice"]].dropna()
-        if known[name].nunique() > 1 and known["dice"].nunique() > 1:
-            rows.append((name, *stats.spearmanr(known[name], known["dice"])))
-    table = pd.DataFrame(rows, columns=["attribute", "spearman", "p"])
-    table["p_holm"] = correct_holm(table["p"].to_numpy(float))
-    return table
-
-
-def correct_holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Holm's step-down correction for testing `len(p)` hypotheses; the order is kept."""
-    order = np.argsort(p, kind="stable")
-    steps = p[order] * (len(p) - np.arange(len(p)))
-    corrected = np.empty_like(p)
-    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
-    return corrected
-
-
 def derive_findings(
-    images: pd.DataFrame, strata_scores: pd.DataFrame, params: ErrorAnalysis
+    images: pd.DataFrame, scores: pd.DataFrame, params: ErrorAnalysis
 ) -> list[dict[str, Any]]:
-    """The findings, each with a remedy that is switched on where its evidence holds.
+    """What every rule finds.
 
-    A stratum is hard where the interval of its difference lies below zero and it has enough
-    images. The hardest two are drawn more often; the hardest that an augmentation can imitate
-    adds that augmentation; an imbalance of false negatives and positives tilts the loss.
+    Args:
+        images: dice, fn, fp of each.
+        scores: the table of `score_strata`.
     """
-    enough = strata_scores["images"] >= params.least_images
-    hard = strata_scores[enough & (strata_scores["high"] < 0)]
-    findings = [_sampling_finding(row, params) for row in hard.head(MOST_SAMPLED).itertuples()]
-    imitable = [row for row in hard.itertuples() if STRATA[row.stratum].augmentation]
-    findings += [_augmentation_finding(row) for row in imitable[:1]]
-    if hard.empty and enough.any():
-        findings.append(_no_hard_stratum(next(strata_scores[enough].itertuples())))
-    return [*findings, _balance_finding(images)]
+    return [finding for rule in RULES for finding in rule(images, scores, params)]
+
+
+def sample_hard_strata(
+    images: pd.DataFrame, scores: pd.DataFrame, params: ErrorAnalysis
+) -> list[dict[str, Any]]:
+    """The two hardest strata are drawn more often in training; or none is shown to be hard."""
+    hard = _hard_strata(scores, params)
+    if hard.empty:
+        enough = scores[scores["images"] >= params.least_images]
+        return [
+            _stratum_finding(f"not shown: {row.stratum}", row, {"kind": "none"})
+            for row in enough.head(1).itertuples()
+        ]
+    return [
+        _stratum_finding(
+            f"hard: {row.stratum}",
+            row,
+            {"kind": "sampling", "stratum": row.stratum, "weight": params.hard_weight},
+        )
+        for row in hard.head(MOST_SAMPLED).itertuples()
+    ]
+
+
+def imitate_hard_stratum(
+    images: pd.DataFrame, scores: pd.DataFrame, params: ErrorAnalysis
+) -> list[dict[str, Any]]:
+    """The hardest stratum that an augmentation can imitate adds that augmentation."""
+    hard = _hard_strata(scores, params)
+    return [
+        _stratum_finding(
+            f"cause: {row.stratum}",
+            row,
+            {"kind": "augmentation", "name": STRATA[row.stratum].augmentation},
+        )
+        for row in hard.itertuples()
+        if STRATA[row.stratum].augmentation
+    ][:1]
+
+
+def tilt_loss(
+    images: pd.DataFrame, scores: pd.DataFrame, params: ErrorAnalysis
+) -> list[dict[str, Any]]:
+    """An imbalance of false negatives and positives tilts the loss.
+
+    It is the mean over images, so that large polyps don't decide alone.
+    """
+    wrong = images[(images["fn"] + images["fp"]) > 0]
+    share = float((wrong["fn"] / (wrong["fn"] + wrong["fp"])).mean()) if len(wrong) else 0.5
+    pooled = float(images["fn"].sum() / max((images["fn"] + images["fp"]).sum(), 1))
+    is_on = bool(len(wrong)) and not BALANCED[0] <= share <= BALANCED[1]
+    weight = round(float(np.clip(share, 1 - LARGEST_WEIGHT, LARGEST_WEIGHT)), 2)
+    kind = "too little" if share > BALANCED[1] else "too much" if is_on else "balanced"
+    statement = (
+        f"False negatives are {100 * share:.0f} % of an image's wrong pixels in the mean over "
+        f"images, {100 * pooled:.0f} % of all wrong pixels: "
+        + ("the errors are balanced." if not is_on else f"the baseline marks {kind}.")
+    )
+    gain = CLOSES * (1 - images["dice"].mean()) * abs(2 * share - 1)
+    return [
+        {
+            "id": f"balance: {kind}",
+            "statement": statement,
+            "evidence": {
+                "images": len(wrong),
+                "fn_share_mean": round(share, 4),
+                "fn_share_pooled": round(pooled, 4),
+            },
+            "switched_on": is_on,
+            "remedy": {"kind": "loss", "false_negative_weight": weight}
+            if is_on
+            else {"kind": "none"},
+            "prediction": {"stratum": EVERYWHERE, "gain": round(float(gain), 4)} if is_on else None,
+        }
+    ]
+
+
+Rule = Callable[[pd.DataFrame, pd.DataFrame, ErrorAnalysis], list[dict[str, Any]]]
+RULES: tuple[Rule, ...] = (sample_hard_strata, imitate_hard_stratum, tilt_loss)
 
 
 def weigh_samples(strata: pd.DataFrame, findings: list[dict[str, Any]]) -> pd.DataFrame:
@@ -156,59 +204,31 @@ def write_findings(path: Path, findings: list[dict[str, Any]]) -> None:
     write_text(path, yaml.safe_dump(findings, sort_keys=False, allow_unicode=True, width=100))
 
 
-def _sampling_finding(row: Any, params: ErrorAnalysis) -> dict[str, Any]:
-    remedy = {"kind": "sampling", "stratum": row.stratum, "weight": params.hard_weight}
-    return _stratum_finding(f"hard: {row.stratum}", row, remedy, True)
+def _hard_strata(scores: pd.DataFrame, params: ErrorAnalysis) -> pd.DataFrame:
+    """Those with enough images whose interval lies below zero, hardest first.
+
+    And whose p, corrected for all strata that were tried, is below 0.05.
+    """
+    evident = (scores["high"] < 0) & (scores["p_holm"] < EVIDENT)
+    return scores[(scores["images"] >= params.least_images) & evident]
 
 
-def _augmentation_finding(row: Any) -> dict[str, Any]:
-    remedy = {"kind": "augmentation", "name": STRATA[row.stratum].augmentation}
-    return _stratum_finding(f"cause: {row.stratum}", row, remedy, True)
-
-
-def _no_hard_stratum(row: Any) -> dict[str, Any]:
-    return _stratum_finding(f"not shown: {row.stratum}", row, {"kind": "none"}, False)
-
-
-def _stratum_finding(identity: str, row: Any, remedy: dict, is_on: bool) -> dict[str, Any]:
+def _stratum_finding(identity: str, row: Any, remedy: dict[str, Any]) -> dict[str, Any]:
     numbers = {name: float(f"{getattr(row, name):.4g}") for name in row._fields[3:]}
     statement = (
-        f"On the {row.images} validation images of the stratum '{row.stratum}' the mean Dice is "
+        f"On the {row.images} analysed images of the stratum '{row.stratum}' the mean Dice is "
         f"{row.dice:.3f}, on the others {row.dice_elsewhere:.3f}: a difference of "
         f"{row.difference:+.3f} (95 % interval {row.low:+.3f} to {row.high:+.3f})."
     )
+    is_on = remedy["kind"] != "none"
+    prediction = {"stratum": row.stratum, "gain": round(float(CLOSES * -row.difference), 4)}
     return {
         "id": identity,
         "statement": statement,
         "evidence": {"images": int(row.images)} | numbers,
         "switched_on": is_on,
         "remedy": remedy,
-    }
-
-
-def _balance_finding(images: pd.DataFrame) -> dict[str, Any]:
-    """Which wrong pixels prevail: the mean over images, so that large polyps don't decide alone."""
-    wrong = images[(images["fn"] + images["fp"]) > 0]
-    share = float((wrong["fn"] / (wrong["fn"] + wrong["fp"])).mean()) if len(wrong) else 0.5
-    pooled = float(images["fn"].sum() / max((images["fn"] + images["fp"]).sum(), 1))
-    is_on = bool(len(wrong)) and not BALANCED[0] <= share <= BALANCED[1]
-    weight = round(float(np.clip(share, 1 - LARGEST_WEIGHT, LARGEST_WEIGHT)), 2)
-    kind = "too little" if share > BALANCED[1] else "too much" if is_on else "balanced"
-    statement = (
-        f"False negatives are {100 * share:.0f} % of an image's wrong pixels in the mean over "
-        f"images, {100 * pooled:.0f} % of all wrong pixels: "
-        + ("the errors are balanced." if not is_on else f"the baseline marks {kind}.")
-    )
-    return {
-        "id": f"balance: {kind}",
-        "statement": statement,
-        "evidence": {
-            "images": len(wrong),
-            "fn_share_mean": round(share, 4),
-            "fn_share_pooled": round(pooled, 4),
-        },
-        "switched_on": is_on,
-        "remedy": {"kind": "loss", "false_negative_weight": weight} if is_on else {"kind": "none"},
+        "prediction": prediction if is_on else None,
     }
 
 

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from effiseg.markdown import list_findings, write_table
+
 OUR_ROWS = ("baseline", "improved")
 
 
@@ -18,7 +20,7 @@ class Results(NamedTuple):
     pairs: pd.DataFrame  # of effiseg.comparison.pair_images
     strata: pd.DataFrame  # of effiseg.comparison.compare_strata
     findings: list[dict[str, Any]]
-    kinds: pd.DataFrame  # of effiseg.error_kinds.budget_pixels, validation images
+    predictions: pd.DataFrame  # of effiseg.comparison.check_predictions
     published: pd.DataFrame  # the paper's tables
     models: dict[str, dict[str, Any]]  # model.json, by model
 
@@ -31,11 +33,10 @@ def write_report(results: Results) -> str:
         "## Result",
         _describe_gain(results.comparison),
         _score_table(results.metrics),
-        "## What the error analysis found (validation images)",
-        _kind_table(results.kinds),
-        _list_findings(results.findings),
-        "![Worst validation images of the baseline](../plots/worst_validation.png)",
-        "![Dice by stratum, validation](../plots/strata.png)",
+        "## What the error analysis found, and what it predicted",
+        "On images that are not for testing: [error-analysis.md](error-analysis.md).",
+        list_findings(results.findings),
+        _prediction_table(results.predictions),
         "## What changed (test images)",
         _strata_table(results.strata),
         "![Gain by stratum, test](../plots/gains.png)",
@@ -102,31 +103,31 @@ def _score_table(metrics: dict[str, dict[str, Any]]) -> str:
     rows = [
         (label, *(_number(metrics[name][key]) for name in OUR_ROWS)) for key, label in labels.items()
     ]
-    return _table(("score", *OUR_ROWS), rows)
+    return write_table(("score", *OUR_ROWS), rows)
 
 
-def _kind_table(kinds: pd.DataFrame) -> str:
+def _prediction_table(predictions: pd.DataFrame) -> str:
+    if predictions.empty:
+        return "No remedy was switched on, so that nothing was predicted."
     rows = [
         (
-            row.kind,
+            row.finding,
+            row.stratum,
             row.images,
-            f"{100 * row.share_of_images:.0f} %",
-            f"{100 * row.share_of_fn_pixels:.0f} %",
-            f"{100 * row.share_of_fp_pixels:.0f} %",
+            f"{row.predicted:+.3f}",
+            f"{row.gain:+.3f}",
+            _span(row.low, row.high),
+            f"**{row.verdict}**",
         )
-        for row in kinds.itertuples()
+        for row in predictions.itertuples()
     ]
-    head = ("kind", "images", "of images", "of false-negative pixels", "of false-positive pixels")
-    return _table(head, rows)
-
-
-def _list_findings(findings: list[dict[str, Any]]) -> str:
-    lines = []
-    for finding in findings:
-        remedy = ", ".join(f"{key} {value}" for key, value in finding["remedy"].items())
-        followed = f"Remedy: {remedy}." if finding["switched_on"] else "No remedy is switched on."
-        lines.append(f"- {finding['statement']} {followed}")
-    return "\n".join(lines)
+    head = ("finding", "stratum", "test images", "predicted", "gain", "95 % interval", "prediction")
+    note = (
+        "A prediction is kept where the mean gain reaches it and the interval lies above zero, not "
+        "kept where the whole interval lies below it. Findings of one stratum share one test. The "
+        "improved model differs in more than the remedies: a kept prediction does not prove its own."
+    )
+    return f"{write_table(head, rows)}\n\n{note}"
 
 
 def _strata_table(strata: pd.DataFrame) -> str:
@@ -141,7 +142,7 @@ def _strata_table(strata: pd.DataFrame) -> str:
         )
         for row in strata.itertuples()
     ]
-    return _table(("stratum", "images", *OUR_ROWS, "gain in Dice", "95 % interval"), rows)
+    return write_table(("stratum", "images", *OUR_ROWS, "gain in Dice", "95 % interval"), rows)
 
 
 def _change_table(pairs: pd.DataFrame) -> str:
@@ -156,7 +157,7 @@ def _change_table(pairs: pd.DataFrame) -> str:
         )
         for row in changed.itertuples(index=False)
     ]
-    return _table(("image", "polyp area", *OUR_ROWS, "change in Dice"), rows)
+    return write_table(("image", "polyp area", *OUR_ROWS, "change in Dice"), rows)
 
 
 def _paper_table(results: Results) -> str:
@@ -177,7 +178,7 @@ def _paper_table(results: Results) -> str:
             pooled = _number(scores["dice_pooled"]) if dice == "dice" else "-"
             label = f"**ours, {name}, {words}** (`{model['encoder']}`)"
             rows.append((label, model["size"], _number(scores[dice]), _number(scores[miou]), pooled))
-    return _table(("model", "px", "mean Dice", "mean IoU", "pooled Dice"), rows)
+    return write_table(("model", "px", "mean Dice", "mean IoU", "pooled Dice"), rows)
 
 
 def _paper_note(results: Results) -> str:
@@ -194,8 +195,3 @@ def _number(value: float | None) -> str:
 
 def _span(low: float | None, high: float | None) -> str:
     return "too few images" if pd.isna(low) or pd.isna(high) else f"{low:+.4f} to {high:+.4f}"
-
-
-def _table(head: tuple, rows: list[tuple]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

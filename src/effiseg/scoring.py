@@ -50,8 +50,6 @@ def score_images(
 ) -> Iterator[Scored]:
     """Predict the rows of `arrays`, which are the images `names`, and yield them scored.
 
-    dice_input and iou_input follow the paper's protocol: at the network's input size.
-
     Raises:
         ValueError: the arrays have another size than the model was trained at.
     """
@@ -62,7 +60,22 @@ def score_images(
             "run `dvc repro`, so that both follow train.size"
         )
     probabilities = predict_probabilities(model.network, arrays.images, with_flips, progress)
-    for name, small, small_mask in zip(names, probabilities, arrays.masks, strict=True):
+    yield from score_probabilities(probabilities, arrays.masks, names, raw, threshold)
+
+
+def score_probabilities(
+    probabilities: NDArray[np.float32],
+    masks: NDArray[np.uint8],
+    names: list[str],
+    raw: Path,
+    threshold: float,
+    progress: Callable[[Iterable[str]], Iterable[str]] = iter,
+) -> Iterator[Scored]:
+    """Score predictions of the images `names`, (N, S, S), with `masks`, (N, S, S), of 0 and 1.
+
+    dice_input and iou_input follow the paper's protocol: at the network's input size.
+    """
+    for name, small, small_mask in zip(progress(names), probabilities, masks, strict=True):
         image, mask = read_pair(raw, name)
         probability = resize_probability(small, *mask.shape)
         at_input = count_pixels(small > threshold, small_mask.astype(bool))

@@ -93,7 +93,8 @@ def train(
         network.load_state_dict(state["network"])
         kept.load_state_dict(state["kept"])
         optimizer.load_state_dict(state["optimizer"])
-        scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # empty where the format needs no scaling
+            scaler.load_state_dict(state["scaler"])
         history = [Epoch(*row) for row in state["history"]]
         on_step(steps * len(history))
         yield from ((epoch, kept.state_dict()) for epoch in history)
@@ -165,7 +166,7 @@ def validate(network: EffiSegNet, arrays: Arrays, group: Group) -> tuple[float, 
 
     Each process of the group takes its share of the images.
     """
-    sums = torch.zeros(2, dtype=torch.float64, device=group.device)
+    sums = torch.zeros(2, device=group.device)
     network.eval()
     stride = VALIDATION_BATCH * group.size
     for start in range(VALIDATION_BATCH * group.rank, len(arrays.images), stride):
