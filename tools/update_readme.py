@@ -93,6 +93,8 @@ def write_goals(records: list[dict]) -> list[str]:
         missed = [f"{name} ({ratio:g})" for name, ratio in ratios.items() if ratio < goal]
         verdict = f"missed by {'; '.join(missed)}" if missed else "met"
         lines.append(f"- Goal for {title}: at least {goal:g}: {verdict}.")
+    waited = next(r["ours"] for r in records if "spent waiting" in r["name"])
+    lines.append(f"- Goal for the share of an epoch spent waiting: at most 0.05; it is {waited:g}.")
     return lines
 
 
