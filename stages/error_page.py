@@ -1,6 +1,7 @@
 """Stage error_page: every judged image on one page that needs no network.
 
-Reads   analysis/images.csv, analysis/thumbnails/, data/raw/, evaluation/{baseline,improved}/
+Reads   analysis/images.csv, analysis/thumbnails/, data/raw/, evaluation/{baseline,improved}/,
+        plots/{kinds,strata,gains}.png
 Writes  reports/error_report.html
 
 The images of the error analysis with the baseline's errors; test images with those of both models.
@@ -21,6 +22,11 @@ from stages.progress import progress
 
 RAW, SCORED = Path("data/raw"), Path("evaluation")
 MODELS = ("baseline", "improved")
+CHARTS = {
+    "kinds": "images and wrong pixels by kind of error",
+    "strata": "Dice of the baseline by stratum",
+    "gains": "gain from baseline to improved by stratum, test images",
+}
 
 
 def main() -> None:
@@ -49,7 +55,9 @@ def main() -> None:
         f"{len(analysed)} images judged by a baseline that has not seen them, and the {len(test)} "
         "test images, judged by the baseline and the improved model."
     )
-    write_text(Path("reports/error_report.html"), write_page(images, pictures, summary))
+    charts = {title: Path(f"plots/{name}.png").read_bytes() for name, title in CHARTS.items()}
+    page = write_page(images, pictures, summary, charts)
+    write_text(Path("reports/error_report.html"), page)
 
 
 if __name__ == "__main__":

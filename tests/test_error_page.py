@@ -18,10 +18,10 @@ BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 
 
-def draw_picture(grey):
+def draw_picture(grey, kind="jpg"):
     content = io.BytesIO()
     picture = np.full((30, 40, 3), grey, np.uint8)
-    matplotlib_image.imsave(content, picture, format="jpg")
+    matplotlib_image.imsave(content, picture, format=kind)
     return content.getvalue()
 
 
@@ -56,7 +56,8 @@ def page(tmp_path_factory):
     for name in images["name"][images["part"] == "test"]:
         pictures[name]["improved"] = draw_picture(160)
     folder = tmp_path_factory.mktemp("page")
-    (folder / "page.html").write_text(write_page(images, pictures, "30 images."), encoding="utf-8")
+    html = write_page(images, pictures, "30 images.", {"a chart": draw_picture(40, "png")})
+    (folder / "page.html").write_text(html, encoding="utf-8")
     options = webdriver.ChromeOptions()
     options.binary_location = BROWSER
     for option in (
@@ -148,6 +149,15 @@ def test_suspects_can_be_sorted_to_the_top(page):
     WebDriverWait(page, 10).until(lambda d: first(d) == ["yes"] * 4 + ["no"])
 
 
+def test_charts_can_be_opened(page):
+    chart = page.find_element(By.CSS_SELECTOR, "#charts img")
+    assert not chart.is_displayed()
+    page.find_element(By.CSS_SELECTOR, "#charts summary").click()
+    assert chart.is_displayed()
+    assert page.execute_script("return arguments[0].naturalWidth", chart) == 40
+    page.find_element(By.CSS_SELECTOR, "#charts summary").click()
+
+
 def test_all_columns_can_be_shown(page):
     column = page.find_element(By.CSS_SELECTOR, ".tabulator-col[tabulator-field=relief]")
     assert not column.is_displayed()
@@ -167,4 +177,4 @@ def test_a_hostile_name_is_text_and_nothing_failed_or_was_fetched(page):
 
 def test_an_image_without_picture_is_refused():
     with pytest.raises(ValueError, match=r"29 images have no picture"):
-        write_page(draw_images(), {"image-00": {"baseline": b""}}, "")
+        write_page(draw_images(), {"image-00": {"baseline": b""}}, "", {})

@@ -32,13 +32,19 @@ SHOWN = {  # columns that stand in the table from the start
 }
 
 
-def write_page(images: pd.DataFrame, pictures: dict[str, dict[str, bytes]], summary: str) -> str:
+def write_page(
+    images: pd.DataFrame,
+    pictures: dict[str, dict[str, bytes]],
+    summary: str,
+    charts: dict[str, bytes],
+) -> str:
     """HTML.
 
     Args:
         images: a row an image, with at least the columns of `SHOWN`; NaN is "not known".
         pictures: JPEG by model, by name of the image.
         summary: a sentence for the page's head.
+        charts: PNG by what it shows.
 
     Raises:
         ValueError: an image has no picture.
@@ -52,7 +58,7 @@ def write_page(images: pd.DataFrame, pictures: dict[str, dict[str, bytes]], summ
         for n in names
     ]
     encoded = {
-        name: {model: base64.b64encode(content).decode() for model, content in each.items()}
+        name: {model: _encode(content) for model, content in each.items()}
         for name, each in pictures.items()
     }
     data: dict[str, Any] = {
@@ -60,8 +66,13 @@ def write_page(images: pd.DataFrame, pictures: dict[str, dict[str, bytes]], summ
         "pictures": encoded,
         "columns": columns,
         "summary": summary,
+        "charts": {title: _encode(content) for title, content in charts.items()},
     }
     page = (PAGE / "template.html").read_text(encoding="utf-8")
     for mark, file in PARTS.items():
         page = page.replace(mark, (PAGE / file).read_text(encoding="utf-8"))
     return page.replace("/*{data.json}*/", json.dumps(data).replace("<", "\\u003c"))
+
+
+def _encode(content: bytes) -> str:
+    return base64.b64encode(content).decode()

@@ -1,9 +1,16 @@
 "use strict";
-const { rows, pictures, columns, summary } = JSON.parse(document.getElementById("data").textContent);
+const { rows, pictures, columns, summary, charts } = JSON.parse(document.getElementById("data").textContent);
 const detail = document.getElementById("detail");
 let chosen = null; // name of the image that is open
 let marked = null; // its row
 document.getElementById("summary").textContent = summary;
+
+for (const [title, content] of Object.entries(charts)) {
+  const image = document.createElement("img");
+  image.alt = title;
+  image.src = `data:image/png;base64,${content}`;
+  document.querySelector("#charts div").append(image);
+}
 
 function show(value) {
   if (value === null || value === undefined) return "–";
