@@ -46,7 +46,7 @@ from stages.judge import read_judgement
 from stages.progress import progress
 
 RAW, OUT, PLOTS = Path("data/raw"), Path("analysis"), Path("plots")
-PER_KIND, SUSPECTS = 4, 12  # images in the galleries
+PER_KIND, SUSPECTS = 2, 12  # images in the galleries
 
 
 def main() -> None:

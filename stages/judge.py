@@ -30,7 +30,7 @@ class Judgement(NamedTuple):
     def cell(self, raw: Path, name: str, kind: str, threshold: float) -> Cell:
         """The image at its original size with the prediction, for a gallery."""
         image, mask = read_pair(raw, name)
-        small = self.probability[self.names.index(name)].astype(np.float32)
+        small = self.probability[self.names.index(name)]
         prediction = resize_probability(small, *mask.shape) > threshold
         return Cell(name, image, mask, {kind: prediction})
 
