@@ -32,9 +32,10 @@ from effiseg.params import load_section
 from effiseg.remedies import read_findings
 from effiseg.report import Results, write_report
 from effiseg.split import read_split
+from stages.paths import FINDINGS, RAW, SPLIT
 from stages.progress import progress
 
-RAW, PLOTS, METRICS = Path("data/raw"), Path("plots"), Path("metrics")
+PLOTS, METRICS = Path("plots"), Path("metrics")
 TRAINED = {model: Path("models") / model for model in ("baseline", "improved")}
 SCORED = {model: Path("evaluation") / model for model in TRAINED}
 SHOWN = 12  # images in a gallery
@@ -45,14 +46,14 @@ def main() -> None:
     images = {model: pd.read_csv(folder / "images.csv") for model, folder in SCORED.items()}
     metrics = {m: json.loads((folder / "metrics.json").read_text()) for m, folder in SCORED.items()}
     models = {m: json.loads((folder / "model.json").read_text()) for m, folder in TRAINED.items()}
-    split = read_split(Path("data/split.csv"))
+    split = read_split(SPLIT)
     names = list(split["name"][split["split"] == "test"])
     limits = pd.read_csv("analysis/limits.csv").set_index("stratum")["limit"]
     assigned = assign_strata(describe_images(RAW, names, progress("describe")), limits)
     pairs = pair_images(images["baseline"], images["improved"])
     comparison = compare_models(pairs, params)
     strata = compare_strata(pairs, assigned, params)
-    findings = read_findings(Path("analysis/findings.yaml"))
+    findings = read_findings(FINDINGS)
     predictions = check_predictions(findings, pairs, assigned, params)
     paper = pd.read_csv("data/published.csv")
     results = Results(metrics, comparison, pairs, strata, findings, predictions, paper, models)

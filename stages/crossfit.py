@@ -1,8 +1,7 @@
 """Stages crossfit@0 to crossfit@4: a baseline that is trained without one fold, and judges it.
 
-Reads   params.yaml [error_analysis.{folds, fold_epochs, seed}, train, model,
-        baseline.{augmentation, upsampling, weights, follow_findings, test_flips}],
-        data/split.csv, data/arrays/
+Reads   params.yaml [error_analysis.{folds, fold_epochs, seed}, train, baseline], data/split.csv,
+        data/arrays/baseline/
 Writes  crossfit/fold-K/names.csv (name: the images of the fold), and beside it, where there are any
         {weights.safetensors, weights.sha256, model.json, history.csv} as in models/,
         probability.npy, (N, S, S) float16: probability of polyp for the rows of names.csv,
@@ -23,14 +22,14 @@ from effiseg.arrays import read_arrays, select_rows
 from effiseg.distribution import Group
 from effiseg.files import write_table
 from effiseg.folds import ErrorAnalysis, assign_folds
-from effiseg.model import Model
 from effiseg.params import load_section
 from effiseg.predict import predict_probabilities
 from effiseg.recipe import Recipe, Train
 from effiseg.remedies import Remedies
 from effiseg.split import read_split
 from effiseg.weights import read_model
-from stages.fit import ARRAYS, INPUTS, SPLIT, fit, start
+from stages.fit import fit, start
+from stages.paths import SPLIT, arrays_of
 from stages.progress import progress
 
 
@@ -41,30 +40,31 @@ def main(fold: str) -> None:
     if int(fold) >= choice.folds:
         write_table(folder / "names.csv", split[["name"]].head(0))
         return
-    params = dataclasses.replace(params, epochs=choice.fold_epochs)
     folds = assign_folds(split, choice.folds, choice.seed)
     held_out = split["name"].isin(folds["name"][folds["fold"] == int(fold)])
     learnt = split["name"].isin(folds["name"]) & ~held_out
-    work = partial(judge_fold, folder, params, learnt, held_out)
+    work = partial(judge_fold, folder, params, choice.fold_epochs, learnt, held_out)
     start("stages.crossfit", fold, params, work)
 
 
-def judge_fold(folder: Path, params: Train, learnt, held_out, group: Group) -> None:
-    model, recipe = load_section("model", Model), load_section("baseline", Recipe)
+def judge_fold(folder: Path, params: Train, epochs: int, learnt, held_out, group: Group) -> None:
+    recipe = dataclasses.replace(load_section("baseline", Recipe), epochs=epochs)
     if recipe.weights == "best":
         raise ValueError(
             "params.yaml: baseline.weights is best; expected last or average: with cross-fitting, "
             "the best epoch would be chosen on the images that are to be judged"
         )
-    split, arrays = read_split(SPLIT), read_arrays(ARRAYS)
+    split, arrays = read_split(SPLIT), read_arrays(arrays_of("baseline"))
     parts = select_rows(arrays, learnt), select_rows(arrays, held_out)
     names = list(split["name"][learnt])
-    fit(folder, parts, params, model, recipe, Remedies(), INPUTS, group, names=names)
+    inputs = [SPLIT, *sorted(arrays_of("baseline").iterdir())]
+    fit(folder, parts, params, recipe, Remedies(), inputs, group, names=names)
     if group.rank == 0:
         network = read_model(folder).network
         for file, flips in (("probability.npy", recipe.test_flips), ("flipped.npy", True)):
             images = parts[1].images
-            probability = predict_probabilities(network, images, flips, progress(f"predict {file}"))
+            bar = progress(f"predict {file}")
+            probability = predict_probabilities(network, images, flips, recipe.test_scales, bar)
             np.save(folder / file, probability.astype(np.float16))
         write_table(folder / "names.csv", split.loc[held_out, ["name"]])
 

@@ -1,8 +1,8 @@
 """Stage error_analysis: where the baseline is wrong, why, and what follows.
 
-Reads   params.yaml [error_analysis, evaluate, baseline.test_flips], data/raw/, data/split.csv,
-        data/arrays/, data/near_duplicate_pairs.csv; with folds crossfit/fold-*/, else
-        models/baseline/
+Reads   params.yaml [error_analysis, evaluate, baseline.{test_flips, test_scales}],
+        data/raw/, data/split.csv, data/arrays/baseline/, data/near_duplicate_pairs.csv; with folds
+        crossfit/fold-*/, else models/baseline/
 Writes  analysis/{images,kinds,attributes,odds,strata,limits,sampling,reliability,warnings}.csv,
         analysis/{findings.yaml, summary.json}, analysis/thumbnails/, docs/error-analysis.md,
         plots/{worst_by_kind,suspects,strata,kinds}.png
@@ -12,7 +12,6 @@ Test images are never looked at.
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from effiseg.analysis_report import Analysis, write_analysis
@@ -37,25 +36,28 @@ from effiseg.findings import (
     write_findings,
 )
 from effiseg.folds import ErrorAnalysis
+from effiseg.metrics import count_pixels, dice
 from effiseg.params import load_section
+from effiseg.predict import resize_probability
 from effiseg.recipe import Recipe
 from effiseg.scoring import Evaluate, score_probabilities
-from effiseg.split import read_split
+from effiseg.split import key_groups, read_split
 from effiseg.suspects import compare_with_annotators, score_labels
 from stages.judge import read_judgement
+from stages.paths import FINDINGS, RAW, SAMPLING, SPLIT
 from stages.progress import progress
 
-RAW, OUT, PLOTS = Path("data/raw"), Path("analysis"), Path("plots")
+OUT, PLOTS = Path("analysis"), Path("plots")
 PER_KIND, SUSPECTS = 2, 12  # images in the galleries
 
 
 def main() -> None:
     params = load_section("error_analysis", ErrorAnalysis)
     threshold = load_section("evaluate", Evaluate).threshold
-    flips = load_section("baseline", Recipe).test_flips
-    split = read_split(Path("data/split.csv"))
+    recipe = load_section("baseline", Recipe)
+    split = read_split(SPLIT)
     split = split[split["split"] != "test"].reset_index(drop=True)
-    judged = read_judgement(params, flips)
+    judged = read_judgement(params, recipe.test_flips, recipe.test_scales)
 
     rows, bins = [], []
     scored = score_probabilities(
@@ -69,6 +71,8 @@ def main() -> None:
         row = {"name": image.name, "kind": classify_error(prediction, image.mask)} | image.scores
         lesions = count_lesions(prediction, image.mask)._asdict()
         row |= {f"lesions_{name}": number for name, number in lesions.items()}
+        mean = resize_probability(flipped, *image.mask.shape) > threshold
+        row |= {"dice_flipped": dice(count_pixels(mean, image.mask))}
         row |= {"calibration_error": calibration_error(bins[-1])}
         rows.append(row | score_confidence(small, flipped, threshold))
         title = f"{row['kind']}, Dice {row['dice']:.3f}"
@@ -85,9 +89,7 @@ def main() -> None:
     scores = score_strata(images["dice"], strata, params)
     findings = derive_findings(images, scores, params)
     training = described[split["split"] == "train"]
-    alone = -1 - np.arange(len(images))
-    groups = np.where(images["group"] >= 0, images["group"], alone)
-    tree, explained = grow_tree(images, list(ATTRIBUTES), groups)
+    tree, explained = grow_tree(images, list(ATTRIBUTES), key_groups(images).to_numpy())
     people = compare_with_annotators(
         images["dice"],
         pd.read_csv("data/near_duplicate_pairs.csv"),
@@ -116,9 +118,9 @@ def main() -> None:
     for name in ("images", "kinds", "attributes", "odds", "strata", "reliability", "warnings"):
         write_table(OUT / f"{name}.csv", getattr(analysis, name))
     write_table(OUT / "limits.csv", limits.reset_index())
-    write_table(OUT / "sampling.csv", weigh_samples(assign_strata(training, limits), findings))
+    write_table(SAMPLING, weigh_samples(assign_strata(training, limits), findings))
     write_json(OUT / "summary.json", analysis.summary)
-    write_findings(OUT / "findings.yaml", findings)
+    write_findings(FINDINGS, findings)
     write_text(Path("docs/error-analysis.md"), write_analysis(analysis))
     draw_strata(PLOTS / "strata.png", scores, "Baseline, images it has not seen: Dice by stratum")
     draw_kinds(PLOTS / "kinds.png", analysis.kinds, "Baseline: images and wrong pixels by kind")

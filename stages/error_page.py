@@ -18,9 +18,10 @@ from effiseg.figures import Cell, encode_thumbnail
 from effiseg.files import write_text
 from effiseg.images import read_pair
 from effiseg.scoring import read_prediction
+from stages.paths import RAW
 from stages.progress import progress
 
-RAW, SCORED = Path("data/raw"), Path("evaluation")
+SCORED = Path("evaluation")
 MODELS = ("baseline", "improved")
 CHARTS = {
     "kinds": "images and wrong pixels by kind of error",

@@ -11,9 +11,9 @@ from pathlib import Path
 from effiseg.archive import Data, fetch_kvasir
 from effiseg.params import load_section
 from effiseg.synthetic import write_frames
+from stages.paths import RAW
 from stages.progress import byte_progress
 
-RAW = Path("data/raw")
 MANIFEST = Path("data/kvasir-seg.sha256")
 
 

@@ -12,7 +12,7 @@ from effiseg.arrays import Arrays
 from effiseg.checkpoints import FOLDER, fingerprint_of, only_writer
 from effiseg.distribution import Group, has_to_launch, join_group, launch
 from effiseg.files import write_table
-from effiseg.model import Model, build_model
+from effiseg.model import build_model
 from effiseg.params import as_plain
 from effiseg.precision import choose_algorithms, describe_device
 from effiseg.recipe import Recipe, Train
@@ -21,15 +21,13 @@ from effiseg.training import Epoch, train
 from effiseg.weights import write_model
 from stages.progress import step_progress
 
-SPLIT, ARRAYS = Path("data/split.csv"), Path("data/arrays")
-INPUTS = [SPLIT, ARRAYS / "images.npy", ARRAYS / "masks.npy"]
+OF_PREDICTION = ("test_flips", "test_scales")  # in a recipe, but a training does not ask for them
 
 
 def start(module: str, argument: str, params: Train, work: Callable[[Group], None]) -> None:
     """Call `work`, or start `python -m module argument` in as many processes as there should be."""
     if has_to_launch(params.devices):
-        launch(module, [argument], params.devices)
-        return
+        launch(module, [argument], params.devices)  # it does not return
     choose_algorithms(params.deterministic)
     with join_group() as group:
         work(group)
@@ -39,7 +37,6 @@ def fit(
     folder: Path,
     parts: tuple[Arrays, Arrays],
     params: Train,
-    model: Model,
     recipe: Recipe,
     remedies: Remedies,
     inputs: list[Path],
@@ -51,14 +48,15 @@ def fit(
     An interrupted training goes on if nothing has changed that determines it: parameters, the files
     `inputs`, and `settings`, which are for what else does.
     """
-    choices = [recipe.augmentation, recipe.upsampling, recipe.weights, recipe.follow_findings]
-    settings |= {"train": as_plain(params), "model": as_plain(model), "recipe": choices}
-    settings |= {"processes": group.size}
+    choices = as_plain(recipe, OF_PREDICTION)
+    settings |= {"train": as_plain(params), "recipe": choices, "processes": group.size}
     state_file = FOLDER / f"{fingerprint_of(settings, inputs)}.pt"
 
     torch.manual_seed(params.seed)  # the decoder's first weights
-    network = build_model(model, recipe.upsampling)
-    steps = params.epochs * (len(parts[0].images) // params.batch_size)
+    network = build_model(
+        recipe.encoder, params.pretrained, recipe.decoder_channels, recipe.upsampling
+    )
+    steps = recipe.epochs * (len(parts[0].images) // params.batch_size)
     writes, history = group.rank == 0, []
     with (
         only_writer(folder) if writes else nullcontext(),
@@ -73,5 +71,5 @@ def fit(
                 write_table(folder / "history.csv", pd.DataFrame(history, columns=Epoch._fields))
         if writes:
             device = describe_device(group.device)
-            write_model(folder, kept, model, recipe.upsampling, params.size, device)
+            write_model(folder, kept, recipe, device)
             state_file.unlink()

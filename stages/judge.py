@@ -14,9 +14,8 @@ from effiseg.images import read_pair
 from effiseg.predict import predict_probabilities, resize_probability
 from effiseg.split import read_split
 from effiseg.weights import read_model
+from stages.paths import SPLIT, arrays_of
 from stages.progress import progress
-
-SPLIT, ARRAYS = Path("data/split.csv"), Path("data/arrays")
 
 
 class Judgement(NamedTuple):
@@ -35,19 +34,19 @@ class Judgement(NamedTuple):
         return Cell(name, image, mask, {kind: prediction})
 
 
-def read_judgement(params: ErrorAnalysis, flips: bool) -> Judgement:
+def read_judgement(params: ErrorAnalysis, flips: bool, scales: bool) -> Judgement:
     """The predictions of the folds' models, or with `folds: 0` of models/baseline.
 
     Raises:
         ValueError: the folds do not hold each image exactly once.
     """
-    split, arrays = read_split(SPLIT), read_arrays(ARRAYS)
+    split, arrays = read_split(SPLIT), read_arrays(arrays_of("baseline"))
     if params.folds == 0:
         chosen = split["split"] == "validation"
         images, masks = select_rows(arrays, chosen)
         network = read_model(Path("models/baseline")).network
         both = (
-            predict_probabilities(network, images, with_flips, progress("predict"))
+            predict_probabilities(network, images, with_flips, scales, progress("predict"))
             for with_flips in (flips, True)
         )
         return Judgement(list(split["name"][chosen]), masks, *both)

@@ -1,23 +1,24 @@
-"""Stage prepare: decode and resize every image once.
+"""Stages prepare@baseline and prepare@improved: decode and resize every image once for a model.
 
-Reads   params.yaml [train.size], data/raw/, data/split.csv
-Writes  data/arrays/{images,masks}.npy (see effiseg.arrays)
+Reads   params.yaml [NAME.size], data/raw/, data/split.csv
+Writes  data/arrays/NAME/{images,masks}.npy (see effiseg.arrays)
 """
 
-from pathlib import Path
+import sys
 
 from effiseg.arrays import write_arrays
 from effiseg.params import load_section
-from effiseg.recipe import Train
+from effiseg.recipe import Recipe
 from effiseg.split import read_split
+from stages.paths import RAW, SPLIT, arrays_of
 from stages.progress import progress
 
 
-def main() -> None:
-    size = load_section("train", Train).size
-    names = list(read_split(Path("data/split.csv"))["name"])
-    write_arrays(Path("data/arrays"), Path("data/raw"), names, size, progress("prepare"))
+def main(name: str) -> None:
+    size = load_section(name, Recipe).size
+    names = list(read_split(SPLIT)["name"])
+    write_arrays(arrays_of(name), RAW, names, size, progress(f"prepare {name}"))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

@@ -9,14 +9,15 @@ from pathlib import Path
 from effiseg.files import write_table
 from effiseg.params import load_section
 from effiseg.split import Split, make_split
+from stages.paths import RAW, SPLIT
 
 
 def main() -> None:
     params = load_section("split", Split)
     table = make_split(
-        Path("data/raw"), Path("data/splits"), Path("data/near_duplicate_groups.txt"), params
+        RAW, Path("data/splits"), Path("data/near_duplicate_groups.txt"), params
     )
-    write_table(Path("data/split.csv"), table)
+    write_table(SPLIT, table)
     print("split:", ", ".join(f"{n} {part}" for part, n in table["split"].value_counts().items()))
 
 

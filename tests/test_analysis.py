@@ -1,5 +1,7 @@
 """Attributes, kinds of error and findings, on cases made so that the answer is known."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,11 +21,18 @@ from effiseg.findings import (
     write_findings,
 )
 from effiseg.folds import ErrorAnalysis
-from effiseg.remedies import read_findings, read_remedies
+from effiseg.markdown import list_findings
+from effiseg.remedies import asks_for_flips, read_findings, read_remedies
 
 SHAPE = (100, 120)
 PARAMS = ErrorAnalysis(
-    folds=5, fold_epochs=1, resamples=500, seed=0, hard_weight=3.0, least_images=10
+    folds=5,
+    fold_epochs=1,
+    resamples=500,
+    seed=0,
+    hard_weight=3.0,
+    least_images=10,
+    remedies=("sampling", "augmentation", "loss", "test_flips"),
 )
 
 
@@ -179,15 +188,17 @@ def draw_attributes(number, seed):
     return pd.DataFrame({"name": [f"i{n}" for n in range(number)]} | columns)
 
 
-def analyse(effect, seed=0):
-    """Images whose Dice is lower by `effect` where the contrast is in the lowest quartile."""
+def analyse(effect, seed=0, params=PARAMS, flips=0.0):
+    """Images whose Dice is lower by `effect` where the contrast is in the lowest quartile, and
+    higher by about `flips` in the mean over mirror images."""
     table = draw_attributes(120, seed)
     strata = assign_strata(table, find_limits(table))
     noise = np.random.default_rng(seed + 1).normal(0, 0.02, 120)
     dice = pd.Series(0.9 + noise - effect * strata["low contrast"])
-    images = table.assign(dice=dice, fn=50, fp=50)
-    scores = score_strata(dice, strata, PARAMS)
-    return strata, scores, derive_findings(images, scores, PARAMS)
+    flipped = dice + flips + np.random.default_rng(seed + 2).normal(0, 0.02, 120)
+    images = table.assign(dice=dice, dice_flipped=flipped, fn=50, fp=50)
+    scores = score_strata(dice, strata, params)
+    return strata, scores, derive_findings(images, scores, params)
 
 
 def test_a_planted_effect_is_found_first_and_answered():
@@ -205,7 +216,7 @@ def test_a_planted_effect_is_found_first_and_answered():
 
 def test_without_an_effect_the_balance_is_even_and_no_loss_is_tilted():
     _, _, findings = analyse(effect=0.0)
-    balance = findings[-1]
+    balance = findings[-2]
     assert balance["id"] == "balance: balanced"
     assert not balance["switched_on"]
     assert balance["prediction"] is None
@@ -213,12 +224,37 @@ def test_without_an_effect_the_balance_is_even_and_no_loss_is_tilted():
 
 @pytest.mark.parametrize(("fn", "fp", "weight"), [(80, 20, 0.7), (65, 35, 0.65), (10, 90, 0.3)])
 def test_the_loss_leans_towards_the_prevailing_error(fn, fp, weight):
-    images = draw_attributes(40, 2).assign(fn=fn, fp=fp, dice=0.8)
+    images = draw_attributes(40, 2).assign(fn=fn, fp=fp, dice=0.8, dice_flipped=0.8)
     scores = score_strata(images["dice"], assign_strata(images, find_limits(images)), PARAMS)
-    balance = derive_findings(images, scores, PARAMS)[-1]
+    balance = derive_findings(images, scores, PARAMS)[-2]
     assert balance["remedy"] == {"kind": "loss", "false_negative_weight": weight}
     gain = 0.25 * 0.2 * abs(2 * fn / 100 - 1)
     assert balance["prediction"] == {"stratum": EVERYWHERE, "gain": pytest.approx(gain)}
+
+
+def test_mirror_images_are_averaged_where_that_was_measured_to_help():
+    finding = analyse(effect=0.0, flips=0.02)[2][-1]
+    assert finding["remedy"] == {"kind": "test_flips"}
+    assert finding["switched_on"]
+    assert finding["evidence"]["mean"] == pytest.approx(0.02, abs=0.006)
+    assert finding["prediction"] == {"stratum": EVERYWHERE, "gain": finding["evidence"]["mean"]}
+    assert asks_for_flips([finding])
+    for flips in (0.0, -0.02):
+        findings = analyse(effect=0.0, flips=flips)[2]
+        assert not findings[-1]["switched_on"]
+        assert findings[-1]["prediction"] is None
+        assert not asks_for_flips(findings)
+
+
+def test_a_kind_of_remedy_that_is_not_asked_for_stays_off():
+    params = dataclasses.replace(PARAMS, remedies=("test_flips",))
+    strata, _, findings = analyse(effect=0.2, params=params, flips=0.02)
+    assert [f["id"] for f in findings if f["switched_on"]] == ["mirror images"]
+    assert [f["prediction"] for f in findings[:-1]] == [None] * (len(findings) - 1)
+    assert (weigh_samples(strata, findings)["weight"] == 1).all()
+    text = list_findings(findings)
+    assert "Remedy, not switched on: kind sampling, stratum low contrast, weight 3.0." in text
+    assert "Remedy: kind test_flips. Predicted gain" in text
 
 
 def test_statistics_are_those_of_scipy():

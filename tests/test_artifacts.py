@@ -1,5 +1,6 @@
 """What is written: models, figures, reports, and the committed results."""
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -15,7 +16,9 @@ import torch
 import yaml
 
 from effiseg.figures import BLUE, GREEN, STRENGTH, YELLOW, Cell, draw_gallery, overlay_errors
-from effiseg.model import Model, build_model
+from effiseg.model import build_model
+from effiseg.params import load_section
+from effiseg.recipe import Recipe
 from effiseg.remedies import read_findings
 from effiseg.weights import read_model, write_model
 
@@ -25,13 +28,15 @@ import demo  # noqa: E402
 import setup_environment  # noqa: E402
 import update_readme  # noqa: E402
 
-PARAMS = Model(encoder="tf_efficientnet_lite0", pretrained=False, decoder_channels=8)
+RECIPE = dataclasses.replace(
+    load_section("improved", Recipe, ROOT / "params.yaml"), decoder_channels=8, size=64
+)
 
 
 def save_model(folder):
     torch.manual_seed(0)
-    network = build_model(PARAMS, "bilinear").eval()
-    write_model(folder, network.state_dict(), PARAMS, "bilinear", 64, "cpu")
+    network = build_model(RECIPE.encoder, False, 8, "bilinear").eval()
+    write_model(folder, network.state_dict(), RECIPE, "cpu")
     return network
 
 
@@ -83,13 +88,14 @@ def read_json(name):
 
 def test_committed_results_come_from_the_committed_code():
     """The lock's checksums are those of the code, data lists and small results in the tree."""
-    lock = yaml.safe_load((ROOT / "dvc.lock").read_text(encoding="utf-8"))["stages"]
-    for stage, content in lock.items():
-        for entry in [*content["deps"], *content["outs"]]:
-            path = ROOT / entry["path"]
-            if path.is_file():
-                md5 = hashlib.md5(path.read_bytes()).hexdigest()
-                assert md5 == entry["md5"], f"{stage}: {entry['path']} changed: run `dvc repro`"
+    for file in ("dvc.lock", "experiments/dvc.lock"):
+        lock = yaml.safe_load((ROOT / file).read_text(encoding="utf-8"))["stages"]
+        for stage, content in lock.items():
+            for entry in [*content["deps"], *content["outs"]]:
+                path = ROOT / entry["path"]
+                if path.is_file():
+                    md5 = hashlib.md5(path.read_bytes()).hexdigest()
+                    assert md5 == entry["md5"], f"{stage}: {entry['path']} changed: run `dvc repro`"
 
 
 def test_committed_scores_fit_together():

@@ -9,7 +9,7 @@ import torch
 from monai.losses import DiceLoss
 
 from effiseg.augment import (
-    CAUSES,
+    ADDITIONS,
     A,
     Augmentation,
     FastElastic,
@@ -73,7 +73,7 @@ def test_no_augmentation_changes_nothing():
     assert np.array_equal(same[1], mask)
 
 
-@pytest.mark.parametrize("cause", CAUSES)
+@pytest.mark.parametrize("cause", ADDITIONS)
 def test_every_cause_changes_some_images_and_not_all(cause):
     image, mask = draw_pair()
     augment = Augmentation("none", [cause])

@@ -60,7 +60,7 @@ def test_two_processes_go_on_where_they_were_interrupted(together, tmp_path):
 def test_a_stage_starts_as_many_processes_as_devices(tmp_path):
     make_copy(tmp_path)
     change_param(tmp_path, "train", "devices", 2)
-    for stage in ("fetch", "split", "prepare", "train baseline"):
+    for stage in ("fetch", "split", "prepare baseline", "train baseline"):
         command = [sys.executable, "-m", *f"stages.{stage}".split()]
         variables = environment(tmp_path)
         done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True)

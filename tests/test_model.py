@@ -6,15 +6,14 @@ import torch
 
 from benchmarks.reference import PublishedEffiSegNet
 from effiseg.encoders import build_encoder
-from effiseg.model import Model, build_model
+from effiseg.model import build_model
 
 SMALL = "tf_efficientnet_lite0"
 
 
 def build(encoder=SMALL, upsampling="nearest", pretrained=False):
     torch.manual_seed(0)
-    params = Model(encoder=encoder, pretrained=pretrained, decoder_channels=32)
-    return build_model(params, upsampling)
+    return build_model(encoder, pretrained, 32, upsampling)
 
 
 def count(module):
@@ -109,15 +108,10 @@ def test_weights_may_come_from_a_file(tmp_path):
 
 
 def test_an_unknown_encoder_is_refused():
-    with pytest.raises(ValueError, match=r"model\.encoder is 'resnet18'; expected an EfficientNet"):
+    with pytest.raises(ValueError, match=r"encoder is 'resnet18'; expected an EfficientNet"):
         build("resnet18")
 
 
 def test_a_missing_file_of_weights_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"model\.pretrained: there is no file"):
+    with pytest.raises(FileNotFoundError, match=r"train\.pretrained: there is no file"):
         build_encoder(SMALL, str(tmp_path / "none.pth"))
-
-
-def test_an_odd_number_of_decoder_channels_is_refused():
-    with pytest.raises(ValueError, match="decoder_channels is 31; expected an even number"):
-        Model(encoder=SMALL, pretrained=False, decoder_channels=31)

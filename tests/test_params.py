@@ -5,11 +5,12 @@ from typing import Literal
 
 import pytest
 import yaml
+from test_training import PUBLISHED
 
-from effiseg.params import load_section, parse_yaml
+from effiseg.params import as_plain, load_section, parse_yaml
 from effiseg.recipe import Recipe, Train
 
-TRAIN = {"size": 64, "epochs": 1, "batch_size": 2, "lr": 0.001, "seed": 0}
+TRAIN = {"pretrained": True, "batch_size": 2, "lr": 0.001, "seed": 0}
 TRAIN |= {"devices": 1, "deterministic": True}
 
 
@@ -91,19 +92,31 @@ def test_broken_yaml_is_refused_with_its_file(tmp_path):
         load_section("a", Example, path)
 
 
-@pytest.mark.parametrize(("key", "value"), [("lr", 0.0), ("epochs", 0), ("size", 16)])
+@pytest.mark.parametrize(("key", "value"), [("lr", 0.0), ("batch_size", 1), ("seed", -1)])
 def test_a_value_out_of_range_is_refused_with_file_and_key(tmp_path, key, value):
     with pytest.raises(ValueError, match=rf"params\.yaml: train\.{key} is {value}; expected"):
         load(tmp_path, Train, "train", **TRAIN | {key: value})
 
 
-def test_an_unknown_augmentation_is_refused(tmp_path):
-    recipe = {
-        "augmentation": "wild",
-        "upsampling": "nearest",
-        "weights": "last",
-        "follow_findings": False,
-        "test_flips": False,
-    }
-    with pytest.raises(ValueError, match="'none', 'published', 'wide'"):
-        load(tmp_path, Recipe, "baseline", **recipe)
+RECIPE = as_plain(PUBLISHED) | {"additions": ["blur"]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"augmentation": "wild"}, r"augmentation is 'wild'; expected one of 'none', 'published'"),
+        ({"decoder_channels": 31}, r"decoder_channels is 31; expected an even number"),
+        ({"epochs": 0}, r"epochs is 0; expected at least 1"),
+        ({"size": 16}, r"size is 16; expected 32 to 2048 pixels"),
+        ({"copy_paste": 1.5}, r"copy_paste is 1\.5; expected 0 to 1"),
+        ({"additions": "blur"}, r"additions is 'blur'; expected a list, each a text"),
+        ({"additions": ["blur", 3]}, r"additions\[1\] is 3; expected a text"),
+    ],
+)
+def test_a_recipe_is_refused_by_the_key_that_is_wrong(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=rf"params\.yaml: baseline\.{message}"):
+        load(tmp_path, Recipe, "baseline", **RECIPE | changes)
+
+
+def test_a_list_becomes_a_tuple(tmp_path):
+    assert load(tmp_path, Recipe, "baseline", **RECIPE).additions == ("blur",)

@@ -4,7 +4,6 @@ The stages run in this process, in a copy with its own parameters. An audit hook
 that Python opens; sections of parameters note which of their keys are asked for.
 """
 
-import ast
 import dataclasses
 import hashlib
 import importlib
@@ -20,6 +19,7 @@ import yaml
 
 from effiseg.params import load_section
 from effiseg.synthetic import write_frames
+from experiments.engine import list_modules
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -40,11 +40,14 @@ def expand_stages(stages: dict) -> dict:
 STAGES = expand_stages(yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
 SHORT = {
     "split": {"scheme": "effisegnet"},
-    "model": {"decoder_channels": 8},
-    "train": {"size": 32, "epochs": 2, "batch_size": 4},
+    "train": {"batch_size": 4},
+    "baseline": {"size": 32, "epochs": 2, "decoder_channels": 8},
+    "improved": {"size": 64, "epochs": 2, "decoder_channels": 8},
     "error_analysis": {"folds": 5, "fold_epochs": 1, "resamples": 100, "least_images": 2},
     "compare": {"resamples": 100},
 }
+DATA = ("near_duplicate_groups.txt", "near_duplicate_pairs.csv", "published.csv")
+DATA += ("published_pooled.csv",)
 _opened: list[tuple[str, bool]] = []  # path, whether for writing
 _is_recording = False
 
@@ -104,7 +107,7 @@ def run_stage(stage: str, folder: Path, monkeypatch) -> dict[str, set[str]]:
 def make_copy(folder: Path) -> None:
     """Parameters and tracked data, with a tiny data set in the place of Kvasir-SEG."""
     shutil.copytree(ROOT / "data" / "splits", folder / "data" / "splits")
-    for name in ("near_duplicate_groups.txt", "near_duplicate_pairs.csv", "published.csv"):
+    for name in DATA:
         shutil.copy(ROOT / "data" / name, folder / "data" / name)
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     for section, values in SHORT.items():
@@ -208,29 +211,15 @@ def test_a_stage_writes_exactly_the_declared_outputs(stage, runs):
     assert (outside, missing) == (set(), [])
 
 
-def imported_files(path: Path) -> set[Path]:
-    """The project's own files that a file imports, directly."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            package, _, module = node.module.partition(".")
-            if package in ("effiseg", "stages"):
-                folder = ROOT / ("src/effiseg" if package == "effiseg" else "stages")
-                found |= {folder / f"{module}.py", folder / "__init__.py"}
-    return found
+EXPERIMENTS = yaml.safe_load((ROOT / "experiments" / "dvc.yaml").read_text(encoding="utf-8"))
+SCRIPTS = STAGES | {name: EXPERIMENTS["stages"][name] for name in ("tabulate", "prove")}
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", SCRIPTS)
 def test_a_stage_declares_exactly_the_code_that_it_imports(stage):
-    script = ROOT / (STAGES[stage]["cmd"].split()[2].replace(".", "/") + ".py")
-    needed, waiting = {ROOT / "stages" / "__init__.py"}, [script]
-    while waiting:
-        path = waiting.pop()
-        if path not in needed or path.name == "__init__.py":
-            needed.add(path)
-            waiting += imported_files(path) - needed
-    declared = {name for name in STAGES[stage]["deps"] if name.endswith(".py")}
-    assert declared == {path.relative_to(ROOT).as_posix() for path in needed}
+    script = ROOT / (SCRIPTS[stage]["cmd"].split()[2].replace(".", "/") + ".py")
+    declared = {name for name in SCRIPTS[stage]["deps"] if name.endswith(".py")}
+    assert declared == {path.relative_to(ROOT).as_posix() for path in list_modules(script)}
 
 
 def test_test_images_are_not_opened_before_they_are_evaluated(runs):
@@ -305,3 +294,31 @@ def test_the_same_stage_writes_the_same_bytes(runs, monkeypatch):
         before = {path: path.read_bytes() for path in files}
         run_stage(stage, folder, monkeypatch)
         assert {path for path in files if path.read_bytes() != before[path]} == set()
+
+
+def test_another_training_with_the_same_seed_has_the_same_scores(runs, monkeypatch):
+    folder = runs[0]
+    monkeypatch.chdir(folder)
+    importlib.import_module("experiments.seeds").main("improved", "42")
+    again = folder / "experiments" / "seeds" / "improved" / "seed-42" / "images.csv"
+    assert again.read_bytes() == (folder / "evaluation" / "improved" / "images.csv").read_bytes()
+    shutil.rmtree(folder / "experiments")
+
+
+def test_the_proof_is_over_all_seeds(runs, monkeypatch):
+    folder = runs[0]
+    monkeypatch.chdir(folder)
+    seeds = importlib.import_module("experiments.seeds")
+    for model in ("baseline", "improved"):
+        seeds.main(model, "43")
+    importlib.import_module("experiments.prove").main()
+    proof = json.loads((folder / "metrics" / "proof.json").read_text(encoding="utf-8"))
+    table = pd.read_csv(folder / "metrics" / "seeds.csv").set_index(["model", "seed"])
+    assert sorted(table.index) == [(m, s) for m in ("baseline", "improved") for s in (42, 43)]
+    assert proof["seeds"] == {"baseline": 2, "improved": 2}
+    own = json.loads((folder / "metrics" / "improved.json").read_text(encoding="utf-8"))
+    assert table.loc[("improved", 42), "dice"] == pytest.approx(own["dice"], abs=1e-5)
+    means = table.groupby("model")["dice"].mean()
+    gain = means["improved"] - means["baseline"]
+    assert proof["dice_gain"] == pytest.approx(gain, abs=1e-5)
+    assert proof["verdict"] in (folder / "docs" / "proof.md").read_text(encoding="utf-8")

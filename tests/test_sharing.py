@@ -14,8 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DVC = [sys.executable, "-m", "dvc"]
 TINY = {
     "data": {"source": "demo"},
-    "model": {"decoder_channels": 8},
-    "train": {"size": 32, "epochs": 1},
+    "baseline": {"size": 32, "epochs": 1, "decoder_channels": 8},
 }
 
 
@@ -58,7 +57,7 @@ def test_a_second_machine_gets_the_results_from_a_shared_folder(trained, tmp_pat
     other = tmp_path / "other"
     git("clone", "--quiet", str(trained), str(other), folder=tmp_path)
     run(*DVC, "pull", "--with-deps", "train_baseline", folder=other)
-    for name in ("models/baseline/weights.safetensors", "data/arrays/images.npy"):
+    for name in ("models/baseline/weights.safetensors", "data/arrays/baseline/images.npy"):
         assert (other / name).read_bytes() == (trained / name).read_bytes()
     again = run(*DVC, "repro", "--allow-missing", "train_baseline", folder=other)
     assert "Running stage" not in again

@@ -11,7 +11,7 @@ from effiseg.augment import Augmentation
 from effiseg.batches import draw_order, load_batches, plan_epoch
 from effiseg.checkpoints import fingerprint_of, only_writer, write_state
 from effiseg.distribution import Group
-from effiseg.model import Model, build_model
+from effiseg.model import build_model
 from effiseg.precision import pick_device, to_input
 from effiseg.predict import predict_probabilities
 from effiseg.recipe import Recipe, Train
@@ -19,26 +19,40 @@ from effiseg.remedies import Remedies
 from effiseg.training import cosine, train, validate
 
 PARAMS = Train(
-    size=32, epochs=3, batch_size=4, lr=0.001, seed=3, devices=1, deterministic=True
+    pretrained=False, batch_size=4, lr=0.001, seed=3, devices=1, deterministic=True
 )
 CPU = torch.device("cpu")
 ALONE = Group(rank=0, size=1, device=CPU)
 
 
-def recipe(weights="last", augmentation="published"):
-    return Recipe(
-        augmentation=augmentation,
-        upsampling="nearest",
-        weights=weights,
-        follow_findings=False,
-        test_flips=False,
-    )
+PUBLISHED = Recipe(
+    encoder="tf_efficientnet_lite0",
+    decoder_channels=8,
+    upsampling="nearest",
+    size=32,
+    epochs=3,
+    augmentation="published",
+    additions=(),
+    copy_paste=0.0,
+    multi_scale=False,
+    boundary_loss=False,
+    false_negative_weight=0.5,
+    near_pixel_weight=0.0,
+    deep_supervision=False,
+    weights="last",
+    follow_findings=False,
+    test_flips=False,
+    test_scales=False,
+)
+
+
+def recipe(**changes):
+    return dataclasses.replace(PUBLISHED, **changes)
 
 
 def build():
     torch.manual_seed(0)
-    params = Model(encoder="tf_efficientnet_lite0", pretrained=False, decoder_channels=8)
-    return build_model(params, "nearest")
+    return build_model("tf_efficientnet_lite0", False, 8, "nearest")
 
 
 def draw_arrays(number, seed=0):
@@ -111,8 +125,8 @@ def test_fewer_images_than_a_batch_are_refused(tmp_path):
 
 
 def test_training_learns_a_bright_square(tmp_path):
-    params = dataclasses.replace(PARAMS, epochs=15, lr=0.003, seed=0)
-    plain, state = recipe(augmentation="none"), tmp_path / "state.pt"
+    params = dataclasses.replace(PARAMS, lr=0.003, seed=0)
+    plain, state = recipe(augmentation="none", epochs=15), tmp_path / "state.pt"
     parts = draw_arrays(12), draw_arrays(4, seed=1)
     for epoch, _ in train(build(), *parts, params, plain, Remedies(), state, ALONE):
         last = epoch

@@ -30,12 +30,12 @@ def main(output: Path, state: Path, stop_after: int | None = None) -> None:
     torch.set_num_threads(1)
     effiseg.precision.pick_format = lambda device: torch.float32  # no autocast
     torch.Tensor.float = torch.Tensor.double
-    params = dataclasses.replace(PARAMS, size=64, batch_size=8)
+    params, published = dataclasses.replace(PARAMS, batch_size=8), recipe(size=64)
     parts = enlarge(draw_arrays(8)), enlarge(draw_arrays(11, seed=1))
     content = {}
     with join_group() as group:
         network = build().double()
-        for epoch, kept in train(network, *parts, params, recipe(), Remedies(), state, group):
+        for epoch, kept in train(network, *parts, params, published, Remedies(), state, group):
             content[f"epoch {epoch.epoch}"] = epoch
             if epoch.epoch == 1 and group.rank == 0:
                 optimizer = torch.load(state, weights_only=True)["optimizer"]["state"]

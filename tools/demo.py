@@ -19,9 +19,10 @@ ROOT = Path(__file__).resolve().parents[1]
 LEFT_OUT = {".git", ".venv", ".effiseg", "__pycache__", "cache", "tmp", "dvc_plots"}
 SETTINGS = {  # what makes it short
     "data.source": "demo",
-    "train.size": 96,
-    "train.epochs": 60,
-    "improved.augmentation": "published",  # wide pays over thousands of steps only
+    "baseline.size": 96,
+    "baseline.epochs": 60,
+    "improved.size": 96,
+    "improved.epochs": 60,
     "error_analysis.folds": 0,
     "error_analysis.least_images": 3,
 }

@@ -8,6 +8,8 @@ import json
 import re
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[1]
 SCORES = {
     "dice": "Dice (mean over images)",
@@ -37,7 +39,12 @@ def main() -> None:
 
 def fill(text: str, root: Path) -> str:
     """The text with each part `<!-- NAME -->...<!-- /NAME -->` written anew."""
-    parts = {"results": write_results(root), "speed": write_speed(root)}
+    parts = {
+        "results": write_results(root),
+        "ablation": write_ablation(root),
+        "proof": write_proof(root),
+        "speed": write_speed(root),
+    }
     for name, content in parts.items():
         pattern = rf"<!-- {name} -->.*?<!-- /{name} -->"
         if not re.search(pattern, text, re.DOTALL):
@@ -52,7 +59,14 @@ def write_results(root: Path) -> str:
     names = ("baseline", "improved", "comparison")
     read = {n: json.loads((root / "metrics" / f"{n}.json").read_text()) for n in names}
     baseline, improved, comparison = read.values()
-    rows = ["| test images, original size | baseline | improved | change |", "|---|---|---|---|"]
+    params = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    sections = {name: params[name] for name in names[:2]}
+    models = [
+        f"{name}: {section['encoder']}, {section['size']} px, {section['epochs']} epochs"
+        for name, section in sections.items()
+    ]
+    rows = [f"Seed {params['train']['seed']}; {'; '.join(models)}.", ""]
+    rows += ["| test images, original size | baseline | improved | change |", "|---|---|---|---|"]
     for key, label in SCORES.items():
         before, after = baseline[key], improved[key]
         rows.append(f"| {label} | {before:.4f} | {after:.4f} | {after - before:+.4f} |")
@@ -65,6 +79,46 @@ def write_results(root: Path) -> str:
         f"worse on {comparison['losses']}, equal on {comparison['ties']}."
     )
     return "\n".join([*rows, "", summary])
+
+
+def write_proof(root: Path) -> str:
+    """What several seeds say, from metrics/proof.json and metrics/seeds.csv."""
+    proof = json.loads((root / "metrics" / "proof.json").read_text(encoding="utf-8"))
+    runs = read_rows(root / "metrics" / "seeds.csv")
+    rows = ["| model | seeds | Dice | IoU | Dice, input size | IoU, input size |"]
+    rows.append("|---|---|---|---|---|---|")
+    for model in ("baseline", "improved"):
+        own = [run for run in runs if run["model"] == model]
+        means = [
+            f"{sum(float(run[score]) for run in own) / len(own):.4f}"
+            for score in ("dice", "iou", "dice_input", "iou_input")
+        ]
+        rows.append(f"| {model} | {len(own)} | {' | '.join(means)} |")
+    return "\n".join([proof["verdict"], "", *rows])
+
+
+def write_ablation(root: Path) -> str:
+    """Which variants are better and which worse, from experiments/ablation.csv."""
+    rows = read_rows(root / "experiments" / "ablation.csv")
+    table = [row for row in rows if row["schedule"] == "screening"]
+    ordered = sorted(table, key=lambda row: -float(row["gain"]))
+
+    def list_variants(verdict: str) -> str:
+        rows = [row for row in ordered if row["verdict"] == verdict]
+        return ", ".join(f"`{r['variant']}` ({float(r['gain']):+.4f})" for r in rows) or "none"
+
+    tried = sum(row["verdict"] in ("better", "unsure", "worse") for row in table)
+    return (
+        f"Of {tried} variants tried so far, the gain in Dice over the published recipe, on images "
+        f"not trained on, has a 95 % interval above zero for {list_variants('better')}; below zero "
+        f"for {list_variants('worse')}. The intervals are not corrected for the number of variants."
+    )
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
 
 
 def write_speed(root: Path) -> str:
@@ -100,8 +154,7 @@ def write_goals(records: list[dict]) -> list[str]:
 
 def write_profile(root: Path) -> str:
     """What a training step spends most time on, from benchmarks/profile.csv."""
-    with (root / "benchmarks" / "profile.csv").open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))[:LARGEST]
+    rows = read_rows(root / "benchmarks" / "profile.csv")[:LARGEST]
     parts = [f"{100 * float(r['share']):.0f} % `{r['operator']}`" for r in rows]
     return f"A training step spends {', '.join(parts)} (`benchmarks/profile.csv`)."
 

@@ -7,7 +7,7 @@ not smooth, on copies of 352 px; on the originals it would alias.
 """
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,18 +39,26 @@ def write_arrays(
     if free < needed:
         raise OSError(
             f"{destination} needs {needed / 2**20:.0f} MiB, the disk has {free / 2**20:.0f} MiB "
-            "free: make room or lower train.size"
+            "free: make room or lower the model's size"
         )
     images = _create(destination / "images.npy", (len(names), size, size, 3))
     masks = _create(destination / "masks.npy", (len(names), size, size))
-    for row, name in enumerate(progress(names)):
-        image, mask = read_pair(raw, name)
-        images[row] = resize_image(image, size)
-        masks[row] = cv2.resize(
-            mask.astype(np.uint8), (size, size), interpolation=cv2.INTER_NEAREST_EXACT
-        )
+    for row, pair in enumerate(read_resized(raw, progress(names), size)):
+        images[row], masks[row] = pair
     images.flush()
     masks.flush()
+
+
+def read_resized(
+    raw: Path, names: Iterable[str], size: int
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """Image, (size, size, 3), and mask, (size, size) of 0 and 1, of each name."""
+    for name in names:
+        image, mask = read_pair(raw, name)
+        small = cv2.resize(
+            mask.astype(np.uint8), (size, size), interpolation=cv2.INTER_NEAREST_EXACT
+        )
+        yield resize_image(image, size), small
 
 
 def resize_image(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

@@ -2,16 +2,16 @@
 
 Images are (H, W, 3) uint8 RGB, masks (H, W) uint8 of 0 and 1.
 
-Source of "published": the text of Vezakis et al., 2024 (arXiv:2407.16298). Their code differs: with
-albumentations 1.3.1 its scalar arguments turned each chosen image by exactly 90 degrees and moved
-it by exactly 12.5 %, and its elastic transform was mostly a strong affine one. Here ranges are
-ranges, and elastic (alpha 1, sigma 50) is what the text says, which moves no pixel by more than
-a fifth of its width, and most by a hundredth.
+Source of "published": the text of Vezakis et al., 2024 (arXiv:2407.16298). Their code differs, and
+is "published_code": with albumentations 1.3.1 its scalar arguments turned each chosen image by
+exactly 90 degrees and moved it by exactly 12.5 %, and its elastic transform was mostly a strong
+affine one. In the text ranges are ranges, and elastic (alpha 1, sigma 50) moves no pixel by more
+than a fifth of its width, and most by a hundredth.
 """
 
 import os
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import cv2
@@ -31,21 +31,19 @@ class Augmentation:
     """The function (image, mask, seed) -> (image, mask). It can be sent to another process.
 
     Args:
-        policy: "published" as in the paper's text; "wide": always-on affine over the whole circle,
-            flips, transposition and stronger colour changes; "none".
-        causes: names from `CAUSES`, remedies of the error analysis, added to the policy.
+        policy: of `POLICIES`.
+        additions: names from `ADDITIONS`, added to the policy: remedies of the error analysis, say.
 
     Raises:
-        ValueError: a cause is not known.
+        ValueError: an addition is not known.
     """
 
-    def __init__(self, policy: Policy, causes: Sequence[str] = ()) -> None:
-        for cause in causes:
-            if cause not in CAUSES:
-                known = ", ".join(CAUSES)
-                raise ValueError(f"augmentation {cause!r} is unknown; known are {known}")
-        policies = {"none": list, "published": published_transforms, "wide": wide_transforms}
-        steps = policies[policy]() + [step for cause in causes for step in CAUSES[cause]()]
+    def __init__(self, policy: Policy, additions: Sequence[str] = ()) -> None:
+        for name in additions:
+            if name not in ADDITIONS:
+                known = ", ".join(ADDITIONS)
+                raise ValueError(f"augmentation {name!r} is unknown; known are {known}")
+        steps = POLICIES[policy]() + [step for name in additions for step in ADDITIONS[name]()]
         self._compose = A.Compose(steps, seed=0)
 
     def __call__(self, image: Pixels, mask: Pixels, seed: int) -> tuple[Pixels, Pixels]:
@@ -54,18 +52,40 @@ class Augmentation:
         return result["image"], result["mask"]
 
 
-def published_transforms() -> list[A.BasicTransform]:
-    """The paper's text, each with probability 0.5."""
+STRONG_COLOUR = {"brightness": (0.6, 1.6), "contrast": (0.8, 1.2), "saturation": (0.9, 1.1)}
+WEAK_COLOUR = {"brightness": (0.8, 1.4), "contrast": (0.85, 1.15), "saturation": (0.925, 1.075)}
+
+
+def published_transforms(
+    probability: float = 0.5,
+    colour: dict[str, tuple[float, float]] = STRONG_COLOUR,
+    is_elastic: bool = True,
+) -> list[A.BasicTransform]:
+    """The paper's text. `probability` is that of colour jitter and affine; the others have 0.5."""
+    steps = [
+        A.HorizontalFlip(p=0.5),
+        A.VerticalFlip(p=0.5),
+        A.ColorJitter(**colour, hue=0.01, p=probability),
+        A.Affine(
+            scale=(0.5, 1.5),
+            translate_percent=(-0.125, 0.125),
+            rotate=(-90, 90),
+            p=probability,
+        ),
+    ]
+    return [*steps, FastElastic(alpha=1, sigma=50, p=0.5)] if is_elastic else steps
+
+
+def published_code_transforms() -> list[A.BasicTransform]:
+    """What the paper's code did."""
     return [
         A.HorizontalFlip(p=0.5),
         A.VerticalFlip(p=0.5),
-        A.ColorJitter(
-            brightness=(0.6, 1.6), contrast=(0.8, 1.2), saturation=(0.9, 1.1), hue=0.01, p=0.5
-        ),
+        A.ColorJitter(**STRONG_COLOUR, hue=0.01, p=0.5),
         A.Affine(
-            scale=(0.5, 1.5), translate_percent=(-0.125, 0.125), rotate=(-90, 90), p=0.5
+            scale=(0.5, 1.5), translate_percent=(0.125, 0.125), rotate=(90, 90), p=0.5
         ),
-        FastElastic(alpha=1, sigma=50, p=0.5),
+        CornerShift(p=0.5),
     ]
 
 
@@ -86,6 +106,18 @@ def wide_transforms() -> list[A.BasicTransform]:
         ),
         A.GaussianBlur(sigma_limit=(0.2, 1.2), blur_limit=0, p=0.1),
     ]
+
+
+POLICIES: dict[str, Callable[[], list[A.BasicTransform]]] = {
+    "none": list,
+    "published": published_transforms,
+    "published_code": published_code_transforms,
+    "likelier": partial(published_transforms, 0.8),
+    "rigid": partial(published_transforms, is_elastic=False),
+    "likelier_rigid": partial(published_transforms, 0.8, is_elastic=False),
+    "likelier_rigid_weaker_colour": partial(published_transforms, 0.8, WEAK_COLOUR, False),
+    "wide": wide_transforms,
+}
 
 
 def _smaller_polyps() -> list[A.BasicTransform]:
@@ -117,14 +149,68 @@ def _inset() -> list[A.BasicTransform]:
     return [_OnImage(add_inset, p=0.3)]
 
 
-CAUSES: dict[str, Callable[[], list[A.BasicTransform]]] = {
+def _black_corner() -> list[A.BasicTransform]:
+    return [BlackCorner(p=0.5)]
+
+
+ADDITIONS: dict[str, Callable[[], list[A.BasicTransform]]] = {
     "smaller_polyps": _smaller_polyps,
     "larger_polyps": _larger_polyps,
     "lower_contrast": _lower_contrast,
     "blur": _blur,
     "highlights": _highlights,
     "inset": _inset,
+    "black_corner": _black_corner,
 }
+
+
+class CornerShift(A.DualTransform):
+    """The affine part of albumentations 1.3.1's elastic transform: three points of the image, each
+    moved by up to `REACH`, in both directions; mirrored beyond the border.
+
+    There it was 50 pixels, whatever the image's size: `REACH` is that of the published B4 (380 px).
+    """
+
+    REACH = 50 / 380  # of the side
+
+    def get_params_dependent_on_data(
+        self, params: dict[str, Any], data: dict[str, Any]
+    ) -> dict[str, Any]:
+        height, width = params["shape"][:2]
+        third = min(height, width) // 3
+        centre = np.array([width // 2, height // 2], np.float32)
+        points = centre + third * np.array([[1, 1], [1, -1], [-1, -1]], np.float32)
+        reach = self.REACH * min(height, width)
+        moved = points + self.random_generator.uniform(-reach, reach, (3, 2)).astype(np.float32)
+        return {"matrix": cv2.getAffineTransform(points, moved)}
+
+    def apply(self, img: Pixels, matrix: NDArray[np.float64], **_: object) -> Pixels:
+        return _warp(img, matrix, cv2.INTER_LINEAR)
+
+    def apply_to_mask(self, mask: Pixels, matrix: NDArray[np.float64], **_: object) -> Pixels:
+        return _warp(mask, matrix, cv2.INTER_NEAREST)
+
+
+def _warp(pixels: Pixels, matrix: NDArray[np.float64], interpolation: int) -> Pixels:
+    size = pixels.shape[1], pixels.shape[0]
+    return cv2.warpAffine(
+        pixels, matrix, size, flags=interpolation, borderMode=cv2.BORDER_REFLECT_101
+    )
+
+
+class BlackCorner(A.DualTransform):
+    """A black rectangle on the upper left 30 % x 30 %, of the image and of its mask."""
+
+    SHARE = 0.3
+
+    def apply(self, img: Pixels, **_: object) -> Pixels:
+        height, width = img.shape[:2]
+        result = img.copy()
+        result[: round(self.SHARE * height), : round(self.SHARE * width)] = 0
+        return result
+
+    def apply_to_mask(self, mask: Pixels, **_: object) -> Pixels:
+        return self.apply(mask)
 
 
 class FastElastic(A.ElasticTransform):
@@ -217,3 +303,13 @@ def add_inset(image: Pixels, generator: np.random.Generator) -> Pixels:
     colour = (0, 0, 0) if generator.random() < 0.5 else (0, int(generator.integers(60, 200)), 40)
     result[rows, columns] = colour
     return result
+
+
+def paste_polyp(
+    image: Pixels, mask: Pixels, donor: Pixels, donor_mask: Pixels
+) -> tuple[Pixels, Pixels]:
+    """The image with the polyps of a donor of the same size, at their place, with a soft edge."""
+    soft = cv2.GaussianBlur(donor_mask.astype(np.float32), (0, 0), max(1.0, len(mask) / 100))
+    share = np.maximum(soft, donor_mask)[..., None]
+    mixed = (image * (1 - share) + donor * share).round().astype(np.uint8)
+    return mixed, mask | donor_mask

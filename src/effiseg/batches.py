@@ -16,9 +16,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from effiseg.arrays import Arrays
-from effiseg.augment import Augmentation
+from effiseg.augment import Augmentation, paste_polyp
 
 MOST_WORKERS = 8
+LARGEST_PASTED = 0.2  # share of a donor's image that is polyp
 
 
 class Draw(NamedTuple):
@@ -71,18 +72,32 @@ def draw_order(
 
 
 class AugmentedBatches(Dataset[tuple[Tensor, Tensor]]):
-    """A batch to its images (B, S, S, 3) and masks (B, S, S), both uint8."""
+    """A batch to its images (B, S, S, 3) and masks (B, S, S), both uint8.
 
-    def __init__(self, arrays: Arrays, augment: Augmentation) -> None:
-        self.arrays, self.augment = arrays, augment
+    Args:
+        copy_paste: share of the images that receive the polyps of another one, augmented too.
+    """
+
+    def __init__(self, arrays: Arrays, augment: Augmentation, copy_paste: float = 0.0) -> None:
+        self.arrays, self.augment, self.copy_paste = arrays, augment, copy_paste
+        areas = arrays.masks.mean((1, 2))
+        self.donors = np.flatnonzero((areas > 0) & (areas <= LARGEST_PASTED))
 
     def __getitem__(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        pairs = [
-            self.augment(self.arrays.images[row], self.arrays.masks[row], key)
-            for row, key in batch
-        ]
+        pairs = [self._augment_pair(draw) for draw in batch]
         images, masks = (torch.from_numpy(np.stack(parts)) for parts in zip(*pairs, strict=True))
         return images, masks
+
+    def _augment_pair(self, draw: Draw) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        pair = self._augment_row(*draw)
+        generator = np.random.default_rng([draw.key, 1])
+        if len(self.donors) == 0 or generator.random() >= self.copy_paste:
+            return pair
+        donor = self._augment_row(int(generator.choice(self.donors)), draw.key ^ 1)
+        return paste_polyp(*pair, *donor)
+
+    def _augment_row(self, row: int, key: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        return self.augment(self.arrays.images[row], self.arrays.masks[row], key)
 
 
 def load_batches(
@@ -91,10 +106,12 @@ def load_batches(
     augment: Augmentation,
     device: torch.device,
     workers: int | None = None,
+    copy_paste: float = 0.0,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The batches of `plan`, in its order, on the CPU; in page-locked memory for a CUDA device.
 
     Args:
+        copy_paste: share of the images that receive another one's polyps.
         workers: processes that load ahead. By default none where the CPU trains, which would only
             take its cores; beside an accelerator up to eight, as the machine has cores.
     """
@@ -103,7 +120,7 @@ def load_batches(
         workers = min(MOST_WORKERS, max(1, (os.cpu_count() or 1) // processes))
         workers = 0 if device.type == "cpu" else workers
     loader = DataLoader(
-        AugmentedBatches(arrays, augment),
+        AugmentedBatches(arrays, augment, copy_paste),
         batch_size=None,  # the plan holds whole batches
         sampler=plan,
         num_workers=workers,

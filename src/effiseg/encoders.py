@@ -52,25 +52,25 @@ def build_encoder(name: str, pretrained: bool | str) -> Encoder:
     known = [n for n in timm.list_models("*efficientnet*") if "condconv" not in n]
     if name not in known:
         raise ValueError(
-            f"model.encoder is {name!r}; expected an EfficientNet of timm, such as "
+            f"encoder is {name!r}; expected an EfficientNet of timm, such as "
             f"tf_efficientnet_lite0, tf_efficientnet_b0, efficientnetv2_rw_s ({len(known)} known)"
         )
     packaged = pretrained is True and name in PACKAGED
     weights: dict[str, object] = {"pretrained": pretrained is True and not packaged}
     if isinstance(pretrained, str):
         if not Path(pretrained).is_file():
-            raise FileNotFoundError(f"model.pretrained: there is no file {pretrained}")
+            raise FileNotFoundError(f"train.pretrained: there is no file {pretrained}")
         weights = {"pretrained": True, "pretrained_cfg_overlay": {"file": pretrained}}
     try:
         network = timm.create_model(name, features_only=True, **weights)
     except (OSError, RuntimeError) as error:
         raise RuntimeError(
             f"the pre-trained weights of {name} could not be loaded ({error}). Without a network: "
-            "set model.pretrained to false, to a local file, or use tf_efficientnet_lite0/1/2"
+            "set train.pretrained to false, to a local file, or use tf_efficientnet_lite0/1/2"
         ) from error
     reductions = tuple(network.feature_info.reduction())
     if reductions != STRIDES:
-        raise ValueError(f"model.encoder {name} has strides {reductions}; expected {STRIDES}")
+        raise ValueError(f"encoder {name} has strides {reductions}; expected {STRIDES}")
     if packaged:
         network.load_state_dict(_packaged_weights(name, network))
     _avoid_slow_convolutions(network)

@@ -22,6 +22,7 @@ SIDE = 300  # pixels, longest side of a picture in a gallery
 JPEG_QUALITY = 60
 DPI = 100
 GREEN, YELLOW, BLUE = (0, 158, 115), (240, 228, 66), (0, 90, 200)
+ORANGE = (230, 159, 0)
 LEGEND = {"true positive": GREEN, "false positive": YELLOW, "false negative": BLUE}
 STRENGTH = {GREEN: 0.4, YELLOW: 0.65, BLUE: 0.65}  # of the tint: errors stand out
 
@@ -148,6 +149,52 @@ def draw_gains(path: Path, strata: pd.DataFrame, title: str) -> None:
     figure, ax = _strata_axes(strata)
     _draw_intervals(ax, strata["gain"], strata["gain_low"], strata["gain_high"])
     ax.set_xlabel("mean gain in Dice, improved - baseline (95 % interval, paired)")
+    ax.set_title(title, fontsize=11, loc="left")
+    figure.tight_layout()
+    _save(figure, path)
+
+
+def draw_seeds(path: Path, runs: pd.DataFrame, references: dict[str, float], title: str) -> None:
+    """Mean Dice at input size (the paper's protocol): a dot a training, a bar at their mean.
+
+    Columns read: model ("baseline" or "improved"), seed, dice_input.
+
+    Args:
+        references: a published mean Dice, at input size too, by the words of the legend.
+    """
+    figure = Figure(figsize=(8, 3.2), dpi=DPI)
+    ax = figure.subplots()
+    lines = ("-", "--", ":", "-.")  # published values lie too close together for written labels
+    for number, (name, value) in enumerate(references.items()):
+        style = {"color": "dimgrey", "linewidth": 1, "linestyle": lines[number % len(lines)]}
+        ax.axvline(value, label=f"{name}: {value:.4f}", zorder=1, **style)
+    labels = []
+    for row, (model, colour) in enumerate({"baseline": BLUE, "improved": ORANGE}.items()):
+        dice = runs.loc[runs["model"] == model].sort_values("seed")["dice_input"].to_numpy()
+        heights = row + np.linspace(-0.15, 0.15, len(dice)) * (len(dice) > 1)  # seeds downwards
+        ax.vlines(dice.mean(), row - 0.33, row + 0.33, color=np.array(colour) / 255, linewidth=3)
+        face = {"color": np.array(colour) / 255, "markeredgecolor": "black", "markersize": 8}
+        ax.plot(dice, heights, "o", markeredgewidth=0.6, zorder=3, **face)
+        labels.append(f"{model}\nmean {dice.mean():.4f}\n(n = {len(dice)})")
+    ax.set_yticks(range(len(labels)), labels)
+    ax.set_ylim(len(labels) - 0.5, -0.5)
+    ax.grid(axis="x", alpha=0.3)
+    ax.set_xlabel("mean Dice of the test images at input size (a dot a seed, a bar at their mean)")
+    ax.set_title(title, fontsize=11, loc="left")
+    figure.legend(loc="lower center", ncols=4, fontsize=8, frameon=False)
+    figure.tight_layout(rect=(0, 0.09, 1, 1))
+    _save(figure, path)
+
+
+def draw_ablation(path: Path, table: pd.DataFrame, title: str) -> None:
+    """Gain in Dice of each variant over the reference, with its interval, the largest on top.
+
+    Columns read: variant, images, gain, low, high; a row without interval is the reference.
+    """
+    others = table[table["low"].notna()].sort_values("gain", ascending=False, kind="stable")
+    figure, ax = _strata_axes(others.rename(columns={"variant": "stratum"}))
+    _draw_intervals(ax, others["gain"], others["low"], others["high"])
+    ax.set_xlabel("mean gain in Dice on images not trained on (95 % interval, paired)")
     ax.set_title(title, fontsize=11, loc="left")
     figure.tight_layout()
     _save(figure, path)

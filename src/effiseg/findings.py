@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from effiseg.causes import correct_holm
-from effiseg.comparison import EVERYWHERE
+from effiseg.comparison import EVERYWHERE, Compare, bootstrap_mean
 from effiseg.files import write_text
 from effiseg.folds import ErrorAnalysis
 
@@ -37,7 +37,7 @@ class Stratum(NamedTuple):
     attribute: str
     is_above: bool
     value: float | None  # in the attribute's unit; None: the outer quartile
-    augmentation: str | None  # of effiseg.augment.CAUSES, that may help
+    augmentation: str | None  # of effiseg.augment.ADDITIONS, that may help
 
 
 STRATA = {
@@ -102,13 +102,17 @@ def score_strata(dice: pd.Series, strata: pd.DataFrame, params: ErrorAnalysis) -
 def derive_findings(
     images: pd.DataFrame, scores: pd.DataFrame, params: ErrorAnalysis
 ) -> list[dict[str, Any]]:
-    """What every rule finds.
+    """What every rule finds. Remedies of a kind that is not in `params.remedies` stay off.
 
     Args:
-        images: dice, fn, fp of each.
+        images: dice, dice_flipped (of the mean over mirror images), fn, fp of each.
         scores: the table of `score_strata`.
     """
-    return [finding for rule in RULES for finding in rule(images, scores, params)]
+    findings = [finding for rule in RULES for finding in rule(images, scores, params)]
+    for finding in findings:
+        if finding["remedy"]["kind"] not in params.remedies:
+            finding |= {"switched_on": False, "prediction": None}
+    return findings
 
 
 def sample_hard_strata(
@@ -185,8 +189,39 @@ def tilt_loss(
     ]
 
 
+def average_mirror_images(
+    images: pd.DataFrame, scores: pd.DataFrame, params: ErrorAnalysis
+) -> list[dict[str, Any]]:
+    """The mean over mirror images, if it is better: measured here, not supposed."""
+    gains = (images["dice_flipped"] - images["dice"]).to_numpy()
+    gain = bootstrap_mean(gains, Compare(resamples=params.resamples, seed=params.seed))
+    if gain.low is None or gain.high is None:
+        return []
+    statement = (
+        f"The mean over four mirror images changes the mean Dice of the {len(images)} analysed "
+        f"images by {gain.mean:+.3f} (95 % interval {gain.low:+.3f} to {gain.high:+.3f})."
+    )
+    evidence = {key: round(value, 4) for key, value in gain._asdict().items()}
+    prediction = {"stratum": EVERYWHERE, "gain": evidence["mean"]}
+    return [
+        {
+            "id": "mirror images",
+            "statement": statement,
+            "evidence": {"images": len(images)} | evidence,
+            "switched_on": gain.low > 0,
+            "remedy": {"kind": "test_flips"},
+            "prediction": prediction if gain.low > 0 else None,
+        }
+    ]
+
+
 Rule = Callable[[pd.DataFrame, pd.DataFrame, ErrorAnalysis], list[dict[str, Any]]]
-RULES: tuple[Rule, ...] = (sample_hard_strata, imitate_hard_stratum, tilt_loss)
+RULES: tuple[Rule, ...] = (
+    sample_hard_strata,
+    imitate_hard_stratum,
+    tilt_loss,
+    average_mirror_images,
+)
 
 
 def weigh_samples(strata: pd.DataFrame, findings: list[dict[str, Any]]) -> pd.DataFrame:

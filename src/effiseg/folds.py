@@ -5,12 +5,14 @@ The table has a row for each image of the training and validation parts: name, f
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
 from effiseg.params import require
+from effiseg.split import key_groups
 
 MOST_FOLDS = 5  # as many as dvc.yaml has stages
 SIZE_CLASSES = 5  # of polyps: in every fold in the same proportion
@@ -26,6 +28,7 @@ class ErrorAnalysis:
     seed: int
     hard_weight: float  # how often images of a hard stratum are drawn
     least_images: int  # in a stratum that may become a finding
+    remedies: tuple[Literal["sampling", "augmentation", "loss", "test_flips"], ...]  # to switch on
 
     def __post_init__(self) -> None:
         known = self.folds in (0, *range(2, MOST_FOLDS + 1))
@@ -52,11 +55,9 @@ def assign_folds(split: pd.DataFrame, folds: int, seed: int) -> pd.DataFrame:
             f"error_analysis.folds is {folds}; {len(table)} images that are not for testing are "
             f"too few: expected {SIZE_CLASSES * folds} or more. Lower it, or set it to 0"
         )
-    alone = -1 - np.arange(len(table))  # an image without near duplicates is a group of its own
-    groups = np.where(table["group"] >= 0, table["group"], alone)
     sizes = pd.qcut(table["area_fraction"].rank(method="first"), SIZE_CLASSES, labels=False)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     fold = np.empty(len(table), int)
-    for number, (_, held_out) in enumerate(splitter.split(table, sizes, groups)):
+    for number, (_, held_out) in enumerate(splitter.split(table, sizes, key_groups(table))):
         fold[held_out] = number
     return pd.DataFrame({"name": table["name"].to_numpy(), "fold": fold})

@@ -15,28 +15,14 @@ before batch norm. Unlike there:
 - upsampling may be bilinear, step by step, which the published network has not.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from effiseg.encoders import Encoder, build_encoder
-from effiseg.params import require
 from effiseg.recipe import Upsampling
 
-
-@dataclass(frozen=True, kw_only=True)
-class Model:
-    """Section `model`: what both networks share."""
-
-    encoder: str  # an EfficientNet of timm
-    pretrained: bool | str  # ImageNet weights: true, false, or a file
-    decoder_channels: int
-
-    def __post_init__(self) -> None:
-        even = self.decoder_channels >= 2 and self.decoder_channels % 2 == 0
-        require("decoder_channels", self.decoder_channels, even, "an even number from 2")
+SCALES = (0.75, 1.0, 1.25)  # of the input's side, where a recipe asks for several
 
 
 def conv_relu_norm(inputs: int, outputs: int, kernel: int, groups: int = 1) -> nn.Sequential:
@@ -89,10 +75,14 @@ class EffiSegNet(nn.Module):
         self.mean, self.std = encoder.mean, encoder.std  # of RGB in 0..1
 
     def forward(self, images: Tensor) -> Tensor:  # (B, 3, H, W)
-        size = images.shape[-2:]
-        features = [
-            scale(x) for scale, x in zip(self.scales, self.encoder(images), strict=True)
-        ]  # five of (B, K, H/stride, W/stride), finest first
+        return self.decode(self.extract_scales(images), images.shape[-2:])
+
+    def extract_scales(self, images: Tensor) -> list[Tensor]:
+        """Five of (B, K, H/stride, W/stride), finest first."""
+        return [scale(x) for scale, x in zip(self.scales, self.encoder(images), strict=True)]
+
+    def decode(self, features: list[Tensor], size: tuple[int, int]) -> Tensor:
+        """The scales to logits of `size`."""
         parts = [self.norm(self._sum_scales(features, size))]  # (B, K, H/2, W/2)
         for ghost in self.ghosts:
             parts = ghost(parts, size, self.upsampling)  # two of (B, K/2, ...), the last at H, W
@@ -106,6 +96,12 @@ class EffiSegNet(nn.Module):
         for finer in features[-2::-1]:
             total = resize(total, finer.shape[-2:], self.upsampling) + finer
         return total
+
+
+def scale_side(side: int, scale: float) -> int:
+    """`side` pixels times `scale`, rounded to a multiple of 32, as nearest upsampling wants it; a
+    scale of 1 keeps it as it is. 192 px become 128 or 256 at 0.75 and 1.25, 64 px stay."""
+    return side if scale == 1 else max(1, round(scale * side / 32)) * 32
 
 
 def resize(x: Tensor, size: tuple[int, int], mode: str) -> Tensor:
@@ -130,7 +126,27 @@ def sum_pointwise(layer: nn.Conv2d, parts: list[Tensor], mode: str) -> Tensor:
     return total if layer.bias is None else total + layer.bias.view(1, -1, 1, 1)
 
 
-def build_model(params: Model, upsampling: Upsampling) -> EffiSegNet:
-    """Encoder and network from the parameters. Raises what `build_encoder` raises."""
-    encoder = build_encoder(params.encoder, params.pretrained)
-    return EffiSegNet(encoder, params.decoder_channels, upsampling)
+class DeepSupervision(nn.Module):
+    """The network as it is trained with a loss at every scale: its logits, then those of each scale
+    at its own resolution. The heads that make these serve the training alone.
+
+    Source: Lee et al., Deeply-Supervised Nets, 2015 (arXiv:1409.5185).
+    """
+
+    def __init__(self, network: EffiSegNet) -> None:
+        super().__init__()
+        self.network = network
+        channels = network.logit.in_channels
+        self.heads = nn.ModuleList(nn.Conv2d(channels, 1, kernel_size=1) for _ in network.scales)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        features = self.network.extract_scales(images)
+        coarse = [head(x) for head, x in zip(self.heads, features, strict=True)]
+        return [self.network.decode(features, images.shape[-2:]), *coarse]
+
+
+def build_model(
+    encoder: str, pretrained: bool | str, decoder_channels: int, upsampling: Upsampling
+) -> EffiSegNet:
+    """Encoder and network. Arguments and errors are those of `build_encoder` and `EffiSegNet`."""
+    return EffiSegNet(build_encoder(encoder, pretrained), decoder_channels, upsampling)

@@ -8,6 +8,7 @@ import dataclasses
 import re
 import types
 import typing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,7 +52,17 @@ def load_section(name: str, section: type[Section], path: Path = PARAMS_FILE) ->
     content = parse_yaml(path.read_text(encoding="utf-8"), path)
     if not isinstance(content, dict) or not isinstance(content.get(name), dict):
         raise ValueError(f"{path}: section '{name}' is missing or is not a mapping of keys")
-    found = content[name]
+    return parse_section(content[name], name, section, path)
+
+
+def parse_section(
+    found: dict[str, Any], name: str, section: type[Section], path: Path
+) -> Section:
+    """`found`, which stands in the file `path` as `name`, as the dataclass `section`.
+
+    Raises:
+        ValueError: as `load_section`.
+    """
     expected = typing.get_type_hints(section)
     for key in found:
         if key not in expected:
@@ -75,9 +86,10 @@ def require(key: str, value: object, is_valid: bool, expected: str) -> None:
         raise ValueError(f"{key} is {value!r}; expected {expected}")
 
 
-def as_plain(section: Any) -> dict[str, Any]:
-    """The keys and values of a section, in the order of its declaration."""
-    return {field.name: getattr(section, field.name) for field in dataclasses.fields(section)}
+def as_plain(section: Any, without: Sequence[str] = ()) -> dict[str, Any]:
+    """The keys and values of a section but those `without`, in the order of its declaration."""
+    keys = [field.name for field in dataclasses.fields(section) if field.name not in without]
+    return {key: getattr(section, key) for key in keys}
 
 
 def _kinds(kind: Any) -> tuple[Any, ...]:
@@ -88,6 +100,8 @@ def _kinds(kind: Any) -> tuple[Any, ...]:
 def _words(kind: Any) -> str:
     if typing.get_origin(kind) is typing.Literal:
         return "one of " + ", ".join(map(repr, typing.get_args(kind)))
+    if typing.get_origin(kind) is tuple:
+        return f"a list, each {_words(typing.get_args(kind)[0])}"
     words = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
     return " or ".join(words[k] if k in words else _words(k) for k in _kinds(kind))
 
@@ -99,6 +113,10 @@ def _as_kind(value: Any, kind: Any, where: str) -> Any:
                 type, typing.get_args(single)
             ):
                 return value
+        elif typing.get_origin(single) is tuple:
+            if isinstance(value, list):
+                each = typing.get_args(single)[0]
+                return tuple(_as_kind(v, each, f"{where}[{i}]") for i, v in enumerate(value))
         elif type(value) is single:
             return value
         elif single is float and type(value) is int:

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
-from effiseg.model import EffiSegNet
+from effiseg.model import SCALES, EffiSegNet, scale_side
 from effiseg.precision import mixed_precision, pick_device, place_model, to_input
 
 FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))  # axes of (B, 1, S, S)
@@ -22,20 +23,25 @@ def predict_probabilities(
     network: EffiSegNet,
     images: NDArray[np.uint8],
     with_flips: bool,
+    with_scales: bool = False,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> NDArray[np.float32]:
     """Probability of polyp for each pixel: (N, S, S, 3) uint8 RGB to (N, S, S) float32 in 0..1.
 
-    With flips, the mean over the image and its three mirror images, each turned back.
+    With flips, the mean over the image and its three mirror images, each turned back; with scales,
+    over the image at three sizes.
     """
     device = pick_device()
     network = place_model(network.eval(), device)
     flips = FLIPS if with_flips else FLIPS[:1]
+    side = images.shape[1]
+    scales = SCALES if with_scales else (1.0,)
+    views = [(axes, scale_side(side, scale)) for scale in scales for axes in flips]
     result = np.empty(images.shape[:3], np.float32)
     for start in progress(range(0, len(images), BATCH)):
         batch = torch.from_numpy(np.ascontiguousarray(images[start : start + BATCH]))
         pixels = to_input(batch, network, device)
-        mean = torch.stack([_probability(network, pixels, axes) for axes in flips]).mean(0)
+        mean = torch.stack([_probability(network, pixels, *view) for view in views]).mean(0)
         result[start : start + BATCH] = mean[:, 0].cpu().numpy()
     return result
 
@@ -48,7 +54,16 @@ def resize_probability(
 
 
 @torch.inference_mode()
-def _probability(network: EffiSegNet, pixels: Tensor, axes: tuple[int, ...]) -> Tensor:
+def _probability(
+    network: EffiSegNet, pixels: Tensor, axes: tuple[int, ...], side: int
+) -> Tensor:
+    """(B, 1, S, S) of images that were mirrored along `axes` and seen at `side` pixels."""
+    original = pixels.shape[-1]
+    if side != original:
+        pixels = F.interpolate(pixels, size=(side, side), mode="bilinear", antialias=True)
     with mixed_precision(pixels.device):
         logits = network(pixels.flip(axes))
-    return logits.float().sigmoid().flip(axes)
+    probability = logits.float().sigmoid().flip(axes)
+    if side != original:
+        probability = F.interpolate(probability, size=(original, original), mode="bilinear")
+    return probability

@@ -5,7 +5,16 @@ from typing import Literal
 
 from effiseg.params import require
 
-Policy = Literal["none", "published", "wide"]
+Policy = Literal[
+    "none",
+    "published",
+    "published_code",
+    "likelier",
+    "likelier_rigid",
+    "likelier_rigid_weaker_colour",
+    "rigid",
+    "wide",
+]
 Upsampling = Literal["nearest", "bilinear"]
 
 
@@ -13,8 +22,7 @@ Upsampling = Literal["nearest", "bilinear"]
 class Train:
     """Section `train`: what both trainings share."""
 
-    size: int  # pixels, side of the square input
-    epochs: int
+    pretrained: bool | str  # ImageNet weights: true, false, or a file
     batch_size: int  # images
     lr: float  # at the start
     seed: int
@@ -22,8 +30,6 @@ class Train:
     deterministic: bool  # on a GPU: the same bytes each time, but slower
 
     def __post_init__(self) -> None:
-        require("size", self.size, 32 <= self.size <= 2048, "32 to 2048 pixels")
-        require("epochs", self.epochs, self.epochs >= 1, "at least 1")
         require("batch_size", self.batch_size, self.batch_size >= 2, "at least 2")
         require("lr", self.lr, 0 < self.lr < 1, "a number between 0 and 1")
         require("seed", self.seed, self.seed >= 0, "0 or more")
@@ -32,10 +38,32 @@ class Train:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Sections `baseline` and `improved`: where the two models differ."""
+    """Sections `baseline` and `improved`: where the two models may differ."""
 
-    augmentation: Policy  # see effiseg.augment
+    encoder: str  # an EfficientNet of timm
+    decoder_channels: int
     upsampling: Upsampling
+    size: int  # pixels, side of the square input
+    epochs: int
+    augmentation: Policy  # see effiseg.augment
+    additions: tuple[str, ...]  # to the policy, of effiseg.augment.ADDITIONS
+    copy_paste: float  # share of the images that receive a polyp of another one, 0..1
+    multi_scale: bool  # each batch at one of three sizes
+    boundary_loss: bool  # pixels near an outline weigh more
+    false_negative_weight: float  # in the Tversky loss; 0.5 is Dice, as published
+    near_pixel_weight: float  # of the difference between near pixels; 0 as published
+    deep_supervision: bool  # every scale of the decoder has a loss of its own
     weights: Literal["last", "average", "best"]  # of all epochs; best by validation Dice
     follow_findings: bool  # train with the remedies of analysis/findings.yaml
     test_flips: bool  # predict the mean over four mirror images
+    test_scales: bool  # and over three sizes
+
+    def __post_init__(self) -> None:
+        even = self.decoder_channels >= 2 and self.decoder_channels % 2 == 0
+        require("decoder_channels", self.decoder_channels, even, "an even number from 2")
+        require("size", self.size, 32 <= self.size <= 2048, "32 to 2048 pixels")
+        require("epochs", self.epochs, self.epochs >= 1, "at least 1")
+        require("copy_paste", self.copy_paste, 0 <= self.copy_paste <= 1, "0 to 1")
+        weight = self.false_negative_weight
+        require("false_negative_weight", weight, 0 < weight < 1, "between 0 and 1")
+        require("near_pixel_weight", self.near_pixel_weight, self.near_pixel_weight >= 0, ">= 0")

@@ -5,8 +5,9 @@ findings.yaml is a list of findings, each with
     switched_on               whether its remedy is to be followed
     remedy                    one of
         {kind: sampling, stratum: NAME, weight: W}      draw images of the stratum W times as often
-        {kind: augmentation, name: NAME}                one of effiseg.augment.CAUSES
+        {kind: augmentation, name: NAME}                one of effiseg.augment.ADDITIONS
         {kind: loss, false_negative_weight: W}          Tversky loss; false positives weigh 1 - W
+        {kind: test_flips}                              predict the mean over four mirror images
         {kind: none}
 sampling.csv holds the product of all sampling remedies: name, weight (mean 1) of training images.
 """
@@ -18,17 +19,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from effiseg.augment import CAUSES
+from effiseg.augment import ADDITIONS
 from effiseg.params import parse_yaml, require
 
-KINDS = ("sampling", "augmentation", "loss", "none")
+KINDS = ("sampling", "augmentation", "loss", "test_flips", "none")
 
 
 class Remedies(NamedTuple):
     """As built, it asks nothing: the published training."""
 
     augmentations: tuple[str, ...] = ()
-    false_negative_weight: float = 0.5  # in the Tversky loss; 0.5 is Dice
+    false_negative_weight: float | None = None  # in the Tversky loss, in place of the recipe's
     sampling: NDArray[np.float64] | None = None  # a weight for each training image
 
 
@@ -40,8 +41,8 @@ def read_findings(path: Path) -> list[dict[str, Any]]:
         remedy = finding["remedy"]
         require(f"{where}.kind", remedy["kind"], remedy["kind"] in KINDS, f"one of {KINDS}")
         if remedy["kind"] == "augmentation":
-            known = remedy["name"] in CAUSES
-            require(f"{where}.name", remedy["name"], known, f"one of {tuple(CAUSES)}")
+            known = remedy["name"] in ADDITIONS
+            require(f"{where}.name", remedy["name"], known, f"one of {tuple(ADDITIONS)}")
         if remedy["kind"] == "loss":
             weight = remedy["false_negative_weight"]
             require(f"{where}.false_negative_weight", weight, 0 < weight < 1, "between 0 and 1")
@@ -63,4 +64,9 @@ def read_remedies(findings: Path, sampling: Path, names: list[str]) -> Remedies:
             f"{sampling} has no weight for {weights.isna().sum()} of {len(names)} training images "
             f"({weights.index[weights.isna()][0]}, ...): run the stage error_analysis again"
         )
-    return Remedies(augmentations, losses[-1] if losses else 0.5, weights.to_numpy(float))
+    return Remedies(augmentations, losses[-1] if losses else None, weights.to_numpy(float))
+
+
+def asks_for_flips(findings: list[dict[str, Any]]) -> bool:
+    """Whether answers should be the mean over mirror images."""
+    return any(f["switched_on"] and f["remedy"]["kind"] == "test_flips" for f in findings)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from effiseg.markdown import list_findings, write_table
+from effiseg.markdown import list_findings, write_span, write_table
 
 OUR_ROWS = ("baseline", "improved")
 
@@ -71,15 +71,15 @@ def _describe_gain(comparison: dict[str, Any]) -> str:
     )
     return (
         f"On {comparison['images']} test images at their original size the mean Dice changes by "
-        f"**{comparison['dice_gain']:+.4f}** (95 % interval {_span(low, high)}): {verdict}. "
+        f"**{comparison['dice_gain']:+.4f}** (95 % interval {write_span(low, high)}): {verdict}. "
         f"Mean IoU: {comparison['miou_gain']:+.4f} "
-        f"({_span(comparison['miou_gain_low'], comparison['miou_gain_high'])}). "
+        f"({write_span(comparison['miou_gain_low'], comparison['miou_gain_high'])}). "
         f"Wilcoxon signed-rank test on Dice: p = {comparison['wilcoxon_p']:.2g}. "
         f"The improved model is better on {comparison['wins']} images, worse on "
         f"{comparison['losses']}, equal on {comparison['ties']}. Without the test images that "
         "have a near duplicate in training: "
         f"{comparison['dice_gain_without_near_duplicates']:+.4f} "
-        f"({_span(comparison['dice_gain_without_near_duplicates_low'], comparison['dice_gain_without_near_duplicates_high'])}).\n\n"
+        f"({write_span(comparison['dice_gain_without_near_duplicates_low'], comparison['dice_gain_without_near_duplicates_high'])}).\n\n"
         "The interval is over images. Identical trainings with other seeds differ too (the "
         "published code by 0.0135 Dice between two runs): one seed each does not show that part."
     )
@@ -116,7 +116,7 @@ def _prediction_table(predictions: pd.DataFrame) -> str:
             row.images,
             f"{row.predicted:+.3f}",
             f"{row.gain:+.3f}",
-            _span(row.low, row.high),
+            write_span(row.low, row.high),
             f"**{row.verdict}**",
         )
         for row in predictions.itertuples()
@@ -138,7 +138,7 @@ def _strata_table(strata: pd.DataFrame) -> str:
             f"{row.baseline:.3f}",
             f"{row.improved:.3f}",
             f"{row.gain:+.3f}",
-            _span(row.gain_low, row.gain_high),
+            write_span(row.gain_low, row.gain_high),
         )
         for row in strata.itertuples()
     ]
@@ -191,7 +191,3 @@ def _paper_note(results: Results) -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
-
-
-def _span(low: float | None, high: float | None) -> str:
-    return "too few images" if pd.isna(low) or pd.isna(high) else f"{low:+.4f} to {high:+.4f}"

@@ -46,6 +46,7 @@ def score_images(
     raw: Path,
     threshold: float,
     with_flips: bool,
+    with_scales: bool,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> Iterator[Scored]:
     """Predict the rows of `arrays`, which are the images `names`, and yield them scored.
@@ -57,9 +58,11 @@ def score_images(
     if size != model.size:
         raise ValueError(
             f"data/arrays holds images of {size} px, the model was trained at {model.size} px: "
-            "run `dvc repro`, so that both follow train.size"
+            "run `dvc repro`, so that both follow the size in params.yaml"
         )
-    probabilities = predict_probabilities(model.network, arrays.images, with_flips, progress)
+    probabilities = predict_probabilities(
+        model.network, arrays.images, with_flips, with_scales, progress
+    )
     yield from score_probabilities(probabilities, arrays.masks, names, raw, threshold)
 
 

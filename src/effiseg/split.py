@@ -73,8 +73,7 @@ def draw_part(table: pd.DataFrame, part: str, share: float, seed: int) -> pd.Ser
     of neighbours, so that every part has large and small polyps in the same proportion.
     """
     training = table[table["split"] == "train"]
-    # A lone image is a group of its own: its key is its row number, below all group numbers.
-    keys = training["group"].where(training["group"] >= 0, -1 - training.index.to_series())
+    keys = key_groups(training)
     sizes = training.groupby(keys)["area_fraction"].mean().sort_values(kind="stable")
     generator = np.random.default_rng(seed)
     every = round(1 / share)
@@ -83,6 +82,14 @@ def draw_part(table: pd.DataFrame, part: str, share: float, seed: int) -> pd.Ser
         for start in range(0, len(sizes) - every // 2, every)
     ]
     return table["split"].mask(keys.isin(chosen).reindex(table.index, fill_value=False), part)
+
+
+def key_groups(table: pd.DataFrame) -> pd.Series:
+    """A number for each row, equal for near duplicates alone: a lone image is a group of its own.
+
+    Lone images have negative numbers, which fall from row to row.
+    """
+    return table["group"].where(table["group"] >= 0, -1 - table.index.to_series())
 
 
 def read_split(path: Path) -> pd.DataFrame:

@@ -19,14 +19,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from effiseg.arrays import Arrays
 from effiseg.augment import Augmentation
 from effiseg.batches import load_batches, plan_epoch
 from effiseg.checkpoints import read_state, write_state
 from effiseg.distribution import Group, broadcast, distribute, sum_over, synchronize_batch_norm
-from effiseg.losses import segmentation_loss
-from effiseg.model import EffiSegNet
+from effiseg.losses import Objective, objective_loss, training_loss
+from effiseg.model import SCALES, DeepSupervision, EffiSegNet, scale_side
 from effiseg.precision import make_scaler, mixed_precision, place_model, to_input
 from effiseg.recipe import Recipe, Train
 from effiseg.remedies import Remedies
@@ -84,13 +85,14 @@ def train(
         )
     network = synchronize_batch_norm(place_model(network, group.device), group)
     kept = copy.deepcopy(network)  # holds the average, the best or the last weights
-    replica = distribute(network, group)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=params.lr, fused=True)
+    trained = DeepSupervision(network).to(group.device) if recipe.deep_supervision else network
+    replica = distribute(trained, group)
+    optimizer = torch.optim.AdamW(trained.parameters(), lr=params.lr, fused=True)
     scaler = make_scaler(group.device)
 
     history: list[Epoch] = []
     if state := broadcast(read_state(state_file) if group.rank == 0 else None, group):
-        network.load_state_dict(state["network"])
+        trained.load_state_dict(state["network"])
         kept.load_state_dict(state["kept"])
         optimizer.load_state_dict(state["optimizer"])
         if state["scaler"]:  # empty where the format needs no scaling
@@ -104,25 +106,31 @@ def train(
             len(training.images), remedies.sampling, params.batch_size, params.seed, epoch,
             group.rank, group.size,
         )
-        for epoch in range(len(history), params.epochs)
+        for epoch in range(len(history), recipe.epochs)
     )  # fmt: skip
-    augment = Augmentation(recipe.augmentation, remedies.augmentations)
-    batches = load_batches(training, chain.from_iterable(plans), augment, group.device)
+    augment = Augmentation(recipe.augmentation, recipe.additions + remedies.augmentations)
+    batches = load_batches(
+        training, chain.from_iterable(plans), augment, group.device, copy_paste=recipe.copy_paste
+    )
+    objective = choose_objective(recipe, remedies)
 
-    for epoch in range(len(history), params.epochs):
+    for epoch in range(len(history), recipe.epochs):
         losses = []
         network.train()
         for step in range(steps * epoch, steps * (epoch + 1)):
-            learning_rate = cosine(params.lr, step, steps * params.epochs)
+            learning_rate = cosine(params.lr, step, steps * recipe.epochs)
             for parameters in optimizer.param_groups:
                 parameters["lr"] = learning_rate
             images, masks = next(batches)
-            with _explained_memory(params):
+            with _explained_memory(params, recipe):
                 pixels = to_input(images, network, group.device)
                 targets = _to_target(masks, group.device)
+                if recipe.multi_scale:
+                    pixels, targets = rescale(pixels, targets, params.seed, step)
                 with mixed_precision(group.device):
-                    logits = replica(pixels)
-                loss = segmentation_loss(logits.float(), targets, remedies.false_negative_weight)
+                    outputs = replica(pixels)
+                outputs = outputs if recipe.deep_supervision else [outputs]
+                loss = training_loss([each.float() for each in outputs], targets, objective)
                 optimizer.zero_grad()
                 scaler.scale(loss).backward()
                 scaler.step(optimizer)
@@ -144,7 +152,7 @@ def train(
             kept.load_state_dict(network.state_dict())
         history.append(Epoch(epoch + 1, learning_rate, train_loss, validation_loss, dice))
         state = {
-            "network": network.state_dict(),
+            "network": trained.state_dict(),
             "kept": kept.state_dict(),
             "optimizer": optimizer.state_dict(),
             "scaler": scaler.state_dict(),
@@ -153,6 +161,22 @@ def train(
         if group.rank == 0:
             write_state(state_file, state)
         yield history[-1], kept.state_dict()
+
+
+def choose_objective(recipe: Recipe, remedies: Remedies) -> Objective:
+    """The loss of a recipe. A remedy's weight of false negatives goes before the recipe's own."""
+    weight = remedies.false_negative_weight or recipe.false_negative_weight
+    return Objective(weight, recipe.boundary_loss, recipe.near_pixel_weight)
+
+
+def rescale(pixels: Tensor, masks: Tensor, seed: int, step: int) -> tuple[Tensor, Tensor]:
+    """(B, C, S, S) and (B, 1, S, S) at one of the `SCALES`, as seed and step say."""
+    scale = float(np.random.default_rng([seed, step]).choice(SCALES))
+    side = scale_side(pixels.shape[-1], scale)
+    if side == pixels.shape[-1]:
+        return pixels, masks
+    resized = F.interpolate(pixels, size=(side, side), mode="bilinear", antialias=True)
+    return resized, F.interpolate(masks, size=(side, side), mode="nearest-exact")
 
 
 def cosine(start: float, step: int, steps: int) -> float:
@@ -175,7 +199,7 @@ def validate(network: EffiSegNet, arrays: Arrays, group: Group) -> tuple[float, 
         masks = _to_target(_tensor(arrays.masks[rows]), group.device)
         with torch.inference_mode(), mixed_precision(group.device):
             logits = network(pixels).float()
-        loss = segmentation_loss(logits, masks, 0.5) * len(pixels)
+        loss = objective_loss(logits, masks, Objective()) * len(pixels)
         predicted = (logits.sigmoid() > THRESHOLD).float()
         areas = (predicted + masks).sum((1, 2, 3))
         dice = 2 * (predicted * masks).sum((1, 2, 3)) / areas.clamp(min=1) + (areas == 0)
@@ -185,7 +209,7 @@ def validate(network: EffiSegNet, arrays: Arrays, group: Group) -> tuple[float, 
 
 
 @contextmanager
-def _explained_memory(params: Train) -> Iterator[None]:
+def _explained_memory(params: Train, recipe: Recipe) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
@@ -193,8 +217,9 @@ def _explained_memory(params: Train) -> Iterator[None]:
         if not (on_cpu or isinstance(error, torch.OutOfMemoryError)):
             raise
         raise MemoryError(
-            f"a training step of {params.batch_size} images of {params.size} px needs more memory "
-            "than there is: lower train.batch_size or train.size. The last epoch's state is kept"
+            f"a training step of {params.batch_size} images of {recipe.size} px needs more memory "
+            "than there is: lower train.batch_size or the model's size. The last epoch's state is "
+            "kept"
         ) from error
 
 

@@ -16,7 +16,8 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from effiseg.files import write_bytes, write_json, write_text
-from effiseg.model import EffiSegNet, Model, build_model
+from effiseg.model import EffiSegNet, build_model
+from effiseg.recipe import Recipe
 
 WEIGHTS, CHECKSUM, DESCRIPTION = "weights.safetensors", "weights.sha256", "model.json"
 
@@ -29,21 +30,22 @@ class TrainedModel(NamedTuple):
 
 
 def write_model(
-    folder: Path, state: dict[str, Tensor], params: Model, upsampling: str, size: int, device: str
+    folder: Path, state: dict[str, Tensor], recipe: Recipe, device: str
 ) -> None:
     """Write weights, checksum and description."""
     content = save({name: tensor.cpu().contiguous() for name, tensor in state.items()})
     write_bytes(folder / WEIGHTS, content)
-    write_text(folder / CHECKSUM, f"{hashlib.sha256(content).hexdigest()}  {WEIGHTS}\n")
     description = {
-        "encoder": params.encoder,
-        "decoder_channels": params.decoder_channels,
-        "upsampling": upsampling,
-        "size": size,
+        "encoder": recipe.encoder,
+        "decoder_channels": recipe.decoder_channels,
+        "upsampling": recipe.upsampling,
+        "size": recipe.size,
         "device": device,
         "torch": str(torch.__version__),
     }
     write_json(folder / DESCRIPTION, description)
+    # Last, so that a folder with a checksum is complete.
+    write_text(folder / CHECKSUM, f"{hashlib.sha256(content).hexdigest()}  {WEIGHTS}\n")
 
 
 def read_model(folder: Path) -> TrainedModel:
@@ -62,12 +64,8 @@ def read_model(folder: Path) -> TrainedModel:
             "was damaged or exchanged. Delete it and train or pull it again"
         )
     description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-    params = Model(
-        encoder=description["encoder"],
-        pretrained=False,
-        decoder_channels=description["decoder_channels"],
-    )
-    network = build_model(params, description["upsampling"])
+    parts = (description[key] for key in ("decoder_channels", "upsampling"))
+    network = build_model(description["encoder"], False, *parts)
     try:
         network.load_state_dict(load(content))
     except RuntimeError as error:
