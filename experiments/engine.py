@@ -1,0 +1,58 @@
+"""The code that decides an experiment's runs: the sha256 of each of its files.
+
+    python -m experiments.engine screen
+
+Reads   experiments/NAME.py, and the project's own modules that it imports, directly or not
+Writes  experiments/NAME.sha256, in `sha256sum -c` format
+
+Runs depend on this one file in place of thirty, which keeps the lock of a hundred runs readable.
+"""
+
+import ast
+import sys
+from functools import cache
+from pathlib import Path
+
+from effiseg.files import sha256_of, write_text
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = {name: ROOT / name for name in ("stages", "experiments")}
+PACKAGES["effiseg"] = ROOT / "src" / "effiseg"
+
+
+def main(name: str) -> None:
+    modules = list_modules(ROOT / "experiments" / f"{name}.py")
+    lines = [f"{sha256_of(path)}  {path.relative_to(ROOT).as_posix()}\n" for path in modules]
+    write_text(Path("experiments") / f"{name}.sha256", "".join(lines))
+
+
+@cache
+def list_modules(entry: Path) -> list[Path]:
+    """`entry` and what it imports of the project, sorted."""
+    found, waiting = set(), [entry, entry.parent / "__init__.py"]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting += imported_modules(path)
+    return sorted(found)
+
+
+def imported_modules(path: Path) -> list[Path]:
+    """The project's files that one file imports."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            names.append(node.module.split("."))
+        elif isinstance(node, ast.Import):
+            names += [alias.name.split(".") for alias in node.names]
+    return [
+        PACKAGES[package] / f"{module}.py"
+        for package, *rest in names
+        if package in PACKAGES
+        for module in ("__init__", *rest)
+    ]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

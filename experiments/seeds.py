@@ -1,0 +1,71 @@
+"""A model of the pipeline trained with another seed, and its scores on the test images.
+
+    python -m experiments.seeds improved 43
+
+Reads   params.yaml [train, MODEL, evaluate], data/raw/, data/split.csv, data/arrays/MODEL/; where
+        MODEL.follow_findings is true also analysis/{findings.yaml, sampling.csv}
+Writes  experiments/seeds/MODEL/seed-K/images.csv, as stages/evaluate.py describes it
+        experiments/seeds/MODEL/seed-K/{history.csv, model.json}, as in models/
+        experiments/seeds/MODEL/seed-K/run.json: fingerprint of what was trained and how it was read
+
+An interrupted training goes on after its last epoch. The weights stay in .effiseg/experiments/, so
+that other answers of the same training (flips, threshold) need no other one.
+"""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from effiseg.checkpoints import fingerprint_of
+from effiseg.distribution import Group
+from effiseg.files import write_bytes, write_json, write_table
+from effiseg.params import as_plain, load_section
+from effiseg.precision import choose_algorithms, pick_device
+from effiseg.recipe import Recipe, Train
+from effiseg.scoring import Evaluate
+from experiments.engine import list_modules
+from stages.evaluate import add_facts, score_test_images
+from stages.fit import OF_PREDICTION
+from stages.paths import FINDINGS, SAMPLING, SPLIT
+from stages.train import train_model
+
+SEEDS, TRAINED = Path("experiments/seeds"), Path(".effiseg/experiments")
+
+
+def main(name: str, seed: str) -> None:
+    params = dataclasses.replace(load_section("train", Train), seed=int(seed))
+    threshold, out = load_section("evaluate", Evaluate).threshold, SEEDS / name / f"seed-{seed}"
+    folder = TRAINED / fingerprint(name, params, OF_PREDICTION)
+    if not (folder / "weights.sha256").is_file():
+        choose_algorithms(params.deterministic)
+        train_model(name, params, folder, Group(0, 1, pick_device()))
+
+    scored = score_test_images(name, folder, threshold)
+    images = add_facts(pd.DataFrame([{"name": image.name} | image.scores for image in scored]))
+    write_table(out / "images.csv", images)
+    for file in ("history.csv", "model.json"):
+        write_bytes(out / file, (folder / file).read_bytes())
+    write_json(out / "run.json", {"run": fingerprint(name, params), "training": folder.name})
+    print(f"{name}, seed {seed}: Dice {images['dice'].mean():.4f}")
+
+
+def fingerprint(name: str, params: Train, without: tuple[str, ...] = ()) -> str:
+    """Sixteen digits that differ when the run does, as in experiments/screen.py.
+
+    Args:
+        without: keys of the recipe that do not matter. With any, it is the training's: what the
+            answers are read with does not matter, and the code does.
+    """
+    recipe = load_section(name, Recipe)
+    settings = {"train": as_plain(params), "recipe": as_plain(recipe, without)}
+    inputs = [SPLIT, *([FINDINGS, SAMPLING] if recipe.follow_findings else [])]
+    if without:
+        return fingerprint_of(settings, inputs + list_modules(Path(__file__)))
+    threshold = load_section("evaluate", Evaluate).threshold
+    return fingerprint_of(settings | {"threshold": threshold}, inputs)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
