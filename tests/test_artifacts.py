@@ -16,11 +16,13 @@ import torch
 import yaml
 
 from effiseg.figures import BLUE, GREEN, STRENGTH, YELLOW, Cell, draw_gallery, overlay_errors
+from effiseg.files import sha256_of
 from effiseg.model import build_model
 from effiseg.params import load_section
 from effiseg.recipe import Recipe
 from effiseg.remedies import read_findings
 from effiseg.weights import read_model, write_model
+from experiments.engine import list_modules
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -29,7 +31,10 @@ import setup_environment  # noqa: E402
 import update_readme  # noqa: E402
 
 RECIPE = dataclasses.replace(
-    load_section("improved", Recipe, ROOT / "params.yaml"), decoder_channels=8, size=64
+    load_section("improved", Recipe, ROOT / "params.yaml"),
+    decoder_channels=8,
+    upsampling="bilinear",
+    size=64,
 )
 
 
@@ -96,6 +101,14 @@ def test_committed_results_come_from_the_committed_code():
                 if path.is_file():
                     md5 = hashlib.md5(path.read_bytes()).hexdigest()
                     assert md5 == entry["md5"], f"{stage}: {entry['path']} changed: run `dvc repro`"
+
+
+@pytest.mark.parametrize("name", ["screen", "seeds"])
+def test_committed_runs_of_the_experiments_come_from_the_committed_code(name):
+    modules = list_modules(ROOT / "experiments" / f"{name}.py")
+    expected = [f"{sha256_of(path)}  {path.relative_to(ROOT).as_posix()}" for path in modules]
+    listed = (ROOT / "experiments" / f"{name}.sha256").read_text(encoding="utf-8").splitlines()
+    assert listed == expected, "run the experiments again, or `python -m experiments.record`"
 
 
 def test_committed_scores_fit_together():
