@@ -59,7 +59,7 @@ def prepared(tmp_path_factory):
     """A copy of the project with tiny arrays, ready to train."""
     folder = tmp_path_factory.mktemp("interruption").resolve()
     make_copy(folder)
-    change_param(folder, "baseline", "epochs", 12)
+    change_param(folder, "baseline", "epochs", 40)  # more than pass between the kills
     for stage in (["fetch"], ["split"], ["prepare", "baseline"]):
         command = [sys.executable, "-m", f"stages.{stage[0]}", *stage[1:]]
         subprocess.run(command, cwd=folder, env=environment(folder), check=True)
