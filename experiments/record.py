@@ -17,15 +17,13 @@ PIPELINE = "experiments/dvc.yaml"
 
 
 def main() -> None:
-    made = [f"engine@{name}" for name in ("screen", "seeds")]
-    run_dvc("repro", "--single-item", made)
-    names = {"screening": list(read_variants("screening")), "full": read_checked()}
+    run_dvc("repro", "--single-item", [f"engine@{name}" for name in ("screen", "seeds")])
+    screening, full = read_variants("screening"), read_variants("full")
     runs = [
-        f"{schedule}@{name}-{fold}"
-        for schedule, listed in names.items()
-        for name in listed
+        f"{variant.schedule}@{variant.name}-{fold}"
+        for variant in [*screening.values(), *(full[name] for name in read_checked())]
         for fold in read_folds()
-        if is_done(read_variants(schedule)[name], fold)
+        if is_done(variant, fold)
     ]
     runs += [
         f"seeds_{path.parent.name}@{path.name.removeprefix('seed-')}"
