@@ -19,8 +19,9 @@ repro: setup ## the whole chain on Kvasir-SEG
 revisions: setup ## name the git revisions baseline and improved
 	$(BIN)/python tools/revisions.py
 
-bench: setup ## the published program against ours: benchmarks/results.json, README.md
+bench: setup ## the published program against ours: benchmarks/*.json, README.md
 	$(BIN)/python -m benchmarks.run
+	$(BIN)/python -m benchmarks.prediction
 	$(BIN)/python tools/update_readme.py
 
 lint: setup ## style

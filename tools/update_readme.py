@@ -30,6 +30,11 @@ GOALS = {  # ends of records' names in benchmarks/results.json, and the goal for
     ("data path", ("data path",)): ("the data path, times the reference", 5.0),
 }
 LARGEST = 3  # operators of the profile that are named
+NETWORK = re.compile(r"network, (?P<size>\d+) px, batch (?P<batch>\d+): (?P<name>.+)")
+PREDICTION_GOALS = {  # networks of benchmarks/prediction.json, and the goal for the fastest of them
+    "the same network, B0": ("b0, ", 4.0),
+    "the shipped baseline (Lite0)": ("shipped baseline, ", 6.0),
+}
 
 
 def main() -> None:
@@ -44,6 +49,8 @@ def fill(text: str, root: Path) -> str:
         "ablation": write_ablation(root),
         "proof": write_proof(root),
         "speed": write_speed(root),
+        "prediction": write_prediction(root),
+        "shipped": write_shipped(root),
     }
     for name, content in parts.items():
         pattern = rf"<!-- {name} -->.*?<!-- /{name} -->"
@@ -157,6 +164,62 @@ def write_profile(root: Path) -> str:
     rows = read_rows(root / "benchmarks" / "profile.csv")[:LARGEST]
     parts = [f"{100 * float(r['share']):.0f} % `{r['operator']}`" for r in rows]
     return f"A training step spends {', '.join(parts)} (`benchmarks/profile.csv`)."
+
+
+def write_prediction(root: Path) -> str:
+    """The tables of benchmarks/prediction.json, and its goals."""
+    path = root / "benchmarks" / "prediction.json"
+    records = json.loads(path.read_text(encoding="utf-8"))
+    networks: dict[str, dict[str, dict]] = {}
+    for row in records:
+        if match := NETWORK.fullmatch(row["name"]):
+            column = f"{match['size']} px" + ("" if match["batch"] == "1" else ", batch 8")
+            networks.setdefault(match["name"], {})[column] = row
+    columns = list(next(iter(networks.values())))
+    title = f"Measured on: {records[0]['device']}. Images a second, and times the reference."
+    rows = [title, ""]
+    rows += [f"| network alone | {' | '.join(columns)} |", "|---|" + "---|" * len(columns)]
+    first = next(iter(networks.values()))
+    cells = [f"{first[column]['reference']:.3g}" for column in columns]
+    rows.append(f"| reference: B0, eager float32 PyTorch | {' | '.join(cells)} |")
+    for name, row in networks.items():
+        cells = [f"{row[c]['ours']:.3g} ({row[c]['ratio']:.2g}x)" for c in columns]
+        rows.append(f"| {name} | {' | '.join(cells)} |")
+    rows += ["", "| whole prediction | reference | ours | unit | ratio |", "|---|---|---|---|---|"]
+    for r in records:
+        if not NETWORK.fullmatch(r["name"]):
+            numbers = f"{r['reference']:g} | {r['ours']:g} | {r['unit']} | {r['ratio']:g}"
+            rows.append(f"| {r['name']} | {numbers} |")
+    return "\n".join([*rows, "", *write_prediction_goals(networks, records)])
+
+
+def write_prediction_goals(networks: dict[str, dict[str, dict]], records: list[dict]) -> list[str]:
+    """A line for each goal; of the backends, the fastest counts."""
+    lines = []
+    for title, (start, goal) in PREDICTION_GOALS.items():
+        own = [rows for name, rows in networks.items() if name.startswith(start)]
+        best = {size: max(r[size]["ratio"] for r in own) for size in ("224 px", "352 px")}
+        words = ", ".join(f"{ratio:.2g} at {size}" for size, ratio in best.items())
+        verdict = "met" if min(best.values()) >= goal else "missed"
+        lines.append(f"- Goal for {title}: at least {goal:g} times: {verdict} ({words}).")
+    rates = [r["ours"] for r in records if r["name"].startswith("video")]
+    verdict = "met" if min(rates) >= 25 else "missed"
+    lines.append(f"- Goal for video: at least 25 frames a second: {verdict}.")
+    return lines
+
+
+def write_shipped(root: Path) -> str:
+    """The models of the package, from metrics/shipped_NAME.json and their configurations."""
+    rows = ["| model | encoder | input | stored | Dice | IoU |", "|---|---|---|---|---|---|"]
+    for name in ("improved", "baseline"):
+        folder = root / "src" / "effiseg" / "shipped" / name
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        scores = json.loads((root / "metrics" / f"shipped_{name}.json").read_text(encoding="utf-8"))
+        views = "four mirror images" if config["test_flips"] else "one view"
+        cells = [name, config["encoder"], f"{config['size']} px, {views}"]
+        cells += [f"{scores['megabytes']:.2f} MB"] + [f"{scores[k]:.4f}" for k in ("dice", "miou")]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from effiseg.answers import expect_dice
 from effiseg.metrics import count_pixels, dice
 
 BINS = 10
@@ -71,13 +72,8 @@ def score_confidence(
     probability: Probability, flipped: Probability, threshold: float
 ) -> dict[str, float]:
     """expected_dice and flip_agreement of one image, both 0..1."""
-    prediction = probability > threshold
-    total = float(probability.sum(dtype=np.float64)) + float(prediction.sum())
-    inside = float(probability[prediction].sum(dtype=np.float64))
-    return {
-        "expected_dice": 2 * inside / total if total else 1.0,
-        "flip_agreement": dice(count_pixels(prediction, flipped > threshold)),
-    }
+    agreement = dice(count_pixels(probability > threshold, flipped > threshold))
+    return {"expected_dice": expect_dice(probability, threshold), "flip_agreement": agreement}
 
 
 def score_warnings(images: pd.DataFrame, resamples: int, seed: int) -> pd.DataFrame:

@@ -75,7 +75,9 @@ def assign_strata(attributes: pd.DataFrame, limits: pd.Series) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
-def score_strata(dice: pd.Series, strata: pd.DataFrame, params: ErrorAnalysis) -> pd.DataFrame:
+def score_strata(
+    dice: pd.Series, strata: pd.DataFrame, params: ErrorAnalysis | Compare
+) -> pd.DataFrame:
     """stratum, images, dice, dice_elsewhere, difference, low, high, p, p_holm; hardest first.
 
     `dice` has the rows of `strata`. Strata that hold under two images, or all but one, are left

@@ -1,0 +1,150 @@
+"""Annotate: many pictures, from files to masks, overlays and a table.
+
+Pictures are decoded and outputs written by threads while the network computes; no more than a few
+are in memory at a time, however many there are.
+
+Written into a folder
+    masks/NAME.png      (H, W) uint8, 0 and 255, at the picture's size as it is shown (EXIF applied)
+    overlays/NAME.jpg   the picture with the mask outlined
+    predictions.csv     a row a picture: file, name, height, width, and the values of an answer
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from effiseg.answers import Answer, draw_answer, read_answer
+from effiseg.files import write_bytes
+from effiseg.pictures import Source, read_picture
+from effiseg.predictors import Predictor
+
+BATCH = 4
+READERS, AHEAD = 2, 8  # threads; pictures that are decoded before they are needed
+JPEG_QUALITY = 90
+COLUMNS = (
+    "file", "name", "height", "width", "area_fraction", "lesions", "confidence", "warnings",
+    "error",
+)  # fmt: skip
+
+MASKS, OVERLAYS = "masks", "overlays"
+VALUES = ("area_fraction", "lesions", "confidence")
+
+Picture = NDArray[np.uint8]  # (H, W, 3) RGB
+
+
+class Predicted(NamedTuple):
+    """A picture and what became of it: an answer, or the reason why there is none."""
+
+    key: Any  # what it came with
+    picture: Picture | None
+    answer: Answer | None
+    error: str
+
+
+def annotate_pictures(
+    sources: list[Source],
+    predictor: Predictor,
+    out: Path,
+    with_overlays: bool = True,
+) -> Iterator[dict[str, Any]]:
+    """Write mask and overlay of each picture into `out` and yield its row of the table.
+
+    A picture that can't be read has a row with the reason in `error`, and no outputs.
+
+    Raises:
+        OSError: an output can't be written.
+    """
+    with ThreadPoolExecutor(READERS) as writers:
+        writing: deque[Future[None]] = deque()
+        for predicted in predict_stream(read_ahead(sources), predictor):
+            if predicted.answer is not None:
+                writing.append(writers.submit(write_answer, out, predicted, with_overlays))
+            if len(writing) > AHEAD:
+                writing.popleft().result()
+            yield describe(predicted)
+        for task in writing:
+            task.result()
+
+
+def predict_stream(
+    stream: Iterable[tuple[Any, Picture | str]], predictor: Predictor
+) -> Iterator[Predicted]:
+    """Pictures, each with a key, in their order; a text in a picture's place is an error."""
+    waiting: list[tuple[Any, Picture | str]] = []
+    for pair in stream:
+        waiting.append(pair)
+        if sum(isinstance(picture, np.ndarray) for _, picture in waiting) == BATCH:
+            yield from _predict(waiting, predictor)
+            waiting = []
+    yield from _predict(waiting, predictor)
+
+
+def read_ahead(sources: Iterable[Source]) -> Iterator[tuple[Source, Picture | str]]:
+    """Every source with its picture, or with the reason why it can't be read."""
+
+    def read(source: Source) -> tuple[Source, Picture | str]:
+        try:
+            return source, read_picture(source.path)
+        except (ValueError, OSError) as error:
+            return source, str(error)
+
+    with ThreadPoolExecutor(READERS) as readers:
+        reading: deque[Future[tuple[Source, Picture | str]]] = deque()
+        for source in sources:
+            reading.append(readers.submit(read, source))
+            if len(reading) > AHEAD:
+                yield reading.popleft().result()
+        while reading:
+            yield reading.popleft().result()
+
+
+def _predict(
+    batch: list[tuple[Any, Picture | str]], predictor: Predictor
+) -> Iterator[Predicted]:
+    pictures = [picture for _, picture in batch if isinstance(picture, np.ndarray)]
+    probabilities = iter(predictor.predict(pictures) if pictures else ())
+    config = predictor.config
+    for key, picture in batch:
+        if isinstance(picture, str):
+            yield Predicted(key, None, None, picture)
+        else:
+            height, width = picture.shape[:2]
+            answer = read_answer(
+                next(probabilities), height, width, config.threshold, config.limits
+            )
+            yield Predicted(key, picture, answer, "")
+
+
+def write_answer(out: Path, predicted: Predicted, with_overlay: bool) -> None:
+    """masks/NAME.png, and overlays/NAME.jpg where it is wanted.
+
+    Raises:
+        OSError: one of them can't be written.
+    """
+    picture, answer, name = predicted.picture, predicted.answer, predicted.key.name
+    assert picture is not None and answer is not None
+    mask = cv2.imencode(".png", answer.mask.astype(np.uint8) * 255)[1]
+    write_bytes(out / MASKS / f"{name}.png", mask.data)
+    if not with_overlay:
+        return
+    overlay = cv2.cvtColor(draw_answer(picture, answer.mask), cv2.COLOR_RGB2BGR)
+    jpeg = cv2.imencode(".jpg", overlay, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+    write_bytes(out / OVERLAYS / f"{name}.jpg", jpeg.data)
+
+
+def describe(predicted: Predicted) -> dict[str, Any]:
+    """The row of a picture; what is not known is empty."""
+    row: dict[str, Any] = dict.fromkeys(COLUMNS)
+    row |= {"file": str(predicted.key.path), "name": predicted.key.name}
+    row |= {"error": predicted.error}
+    if predicted.answer is not None:
+        row |= {key: getattr(predicted.answer, key) for key in VALUES}
+        row |= {"height": predicted.answer.mask.shape[0], "width": predicted.answer.mask.shape[1]}
+        row |= {"warnings": "; ".join(predicted.answer.warnings)}
+    return row
