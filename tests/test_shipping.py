@@ -32,7 +32,7 @@ MODELS = sorted(folder.name for folder in SHIPPED.iterdir() if folder.is_dir())
     # poor: 0.5, 0.8; below 0.55: 1/2; below 0.85: 1 - 2/3
     pytest.param([0.5, 0.6, 0.7, 0.8, 0.9], [0, 1, 1, 0, 1], 0.55, id="mixed the other way"),
     pytest.param([0.5, 0.5, 0.9, 0.9], [0, 1, 1, 1], 0.7, id="equal confidences"),
-    pytest.param([0.1234, 0.9], [0, 1], 0.512, id="three digits"),
+    pytest.param([0.1234567, 0.9], [0, 1], 0.511728, id="six digits"),
     pytest.param([0.5, 0.9], [0.1, 0.2], None, id="all are poor"),
     pytest.param([0.5, 0.9], [0.8, 0.9], None, id="none is poor"),
     pytest.param([0.7, 0.7], [0.1, 0.9], None, id="one confidence for all"),

@@ -9,6 +9,7 @@ Written into a folder
     predictions.csv     a row a picture: file, name, height, width, and the values of an answer
 """
 
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,7 +26,7 @@ from effiseg.pictures import Source, read_picture
 from effiseg.predictors import Predictor
 
 BATCH = 4
-READERS, AHEAD = 2, 8  # threads; pictures that are decoded before they are needed
+READERS, AHEAD = 2, 4  # threads; pictures that are decoded before they are needed
 JPEG_QUALITY = 90
 COLUMNS = (
     "file", "name", "height", "width", "area_fraction", "lesions", "confidence", "warnings",
@@ -141,10 +142,15 @@ def write_answer(out: Path, predicted: Predicted, with_overlay: bool) -> None:
 def describe(predicted: Predicted) -> dict[str, Any]:
     """The row of a picture; what is not known is empty."""
     row: dict[str, Any] = dict.fromkeys(COLUMNS)
-    row |= {"file": str(predicted.key.path), "name": predicted.key.name}
+    row |= {"file": printable(predicted.key.path), "name": printable(predicted.key.name)}
     row |= {"error": predicted.error}
     if predicted.answer is not None:
         row |= {key: getattr(predicted.answer, key) for key in VALUES}
         row |= {"height": predicted.answer.mask.shape[0], "width": predicted.answer.mask.shape[1]}
         row |= {"warnings": "; ".join(predicted.answer.warnings)}
     return row
+
+
+def printable(name: str | Path) -> str:
+    """A file's name as text; bytes of it that are not UTF-8 are written as \\xNN."""
+    return os.fsencode(name).decode(errors="backslashreplace")

@@ -159,6 +159,8 @@ def _boundary_gradient(lightness: Field, mask: Pixels) -> float:
     smooth = cv2.GaussianBlur(lightness, (0, 0), 1.5)
     gradient = np.hypot(cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1))
     outline = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3)))
+    if not outline.any():  # the polyp fills the image
+        return float("nan")
     return float(gradient[outline.astype(bool)].mean() / 8)  # Sobel's weights add up to 8
 
 

@@ -238,7 +238,7 @@ def _add_model(name: str, predictor: Predictor) -> Column:
     with gr.Column(scale=3, min_width=320, elem_classes="model"):
         seen = gr.State(time_to_live=KEEP)
         overlay = gr.Image(
-            label=name, format="jpeg", interactive=False, buttons=["download", "fullscreen"]
+            label=name, format="png", interactive=False, buttons=["download", "fullscreen"]
         )
         threshold = gr.Slider(
             LOWEST,

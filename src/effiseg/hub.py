@@ -38,7 +38,7 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 SCORES = "scores.json"  # not every model has it
 SHIPPED = Path(__file__).parent / "shipped"  # a folder for each model of the package
 DEFAULT = SHIPPED / "improved"
-_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+_REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 @dataclass(frozen=True, kw_only=True)

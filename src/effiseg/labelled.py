@@ -71,6 +71,11 @@ def read_label(path: Path, height: int, width: int) -> Pixels:
         )
     if values.max() <= 1:
         return values > 0
+    if values.max() <= MASK_THRESHOLD:
+        raise ValueError(
+            f"the brightest value of {path} is {values.max()}; expected a mask of 0 and 255, or of "
+            "0 and 1"
+        )
     between = float(np.mean((values >= GREY[0]) & (values <= GREY[1])))
     if between > MOST_GREY:
         raise ValueError(

@@ -7,18 +7,22 @@ bits that holds them all, as 12-bit values often lie in 16-bit files.
 """
 
 import glob
+import io
 from collections import Counter
 from collections.abc import Iterable
 from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"}
 VIDEO_SUFFIXES = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v", ".wmv"}
+FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")  # as Pillow calls them
+ORIENTATION = 0x0112  # EXIF's tag
 SMALLEST, LARGEST = 32, 8000  # pixels, of either side
 DEPTHS = (8, 10, 12, 14, 16)  # bits
 
@@ -67,32 +71,48 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         ValueError: it can't be decoded whole, or a side is not 32 to 8000 pixels.
         OSError: it can't be opened.
     """
-    with path.open("rb") as stream:
-        try:
-            with Image.open(stream) as picture:
-                if not all(SMALLEST <= side <= LARGEST for side in picture.size):
-                    raise ValueError(
-                        f"{path} is {picture.width} x {picture.height} pixels; expected "
-                        f"{SMALLEST} to {LARGEST} a side"
-                    )
-                return _to_rgb(ImageOps.exif_transpose(picture))
-        except UnidentifiedImageError as error:
-            raise ValueError(f"{path} is not an image that can be read") from error
-        except Image.DecompressionBombError as error:
-            raise ValueError(f"{path}: {error}; expected at most {LARGEST} a side") from error
-        except (OSError, SyntaxError, EOFError) as error:  # what Pillow raises for broken files
-            raise ValueError(f"{path} can't be decoded whole: {error}") from error
+    content = path.read_bytes()
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+            size = picture.size
+            if all(SMALLEST <= side <= LARGEST for side in size):
+                return _turn(_to_rgb(picture, content), picture.getexif().get(ORIENTATION, 1))
+    except UnidentifiedImageError as error:
+        raise ValueError(f"{path} is not an image that can be read") from error
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{path}: {error}; expected at most {LARGEST} a side") from error
+    except Exception as error:  # Pillow has no common class for what broken files raise
+        raise ValueError(f"{path} can't be decoded whole: {error}") from error
+    raise ValueError(
+        f"{path} is {size[0]} x {size[1]} pixels; expected {SMALLEST} to {LARGEST} a side"
+    )
 
 
-def _to_rgb(picture: Image.Image) -> NDArray[np.uint8]:
+def _to_rgb(picture: Image.Image, content: bytes) -> NDArray[np.uint8]:
+    is_deep = ";16" in str(picture.tile)  # asked before it is loaded
     picture.load()
     if picture.mode.startswith("I") or picture.mode == "F":
         grey = _to_bytes(np.asarray(picture))
         return np.repeat(grey[..., None], 3, axis=2)
+    if is_deep:
+        return _decode_deep(content)
     if picture.has_transparency_data:
         black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
         picture = Image.alpha_composite(black, picture.convert("RGBA"))
     return np.array(picture.convert("RGB"))
+
+
+def _decode_deep(content: bytes) -> NDArray[np.uint8]:
+    """Colours of 16 bits, of which Pillow would keep the upper half."""
+    flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    if pixels is None or pixels.ndim != 3:
+        raise ValueError("colours of 16 bits that OpenCV does not know")
+    rgb = _to_bytes(pixels[..., 2::-1])
+    if pixels.shape[2] == 4:
+        opacity = pixels[..., 3:] / np.iinfo(pixels.dtype).max
+        rgb = (rgb * opacity).round().astype(np.uint8)
+    return rgb
 
 
 def _to_bytes(samples: NDArray) -> NDArray[np.uint8]:
@@ -105,9 +125,26 @@ def _to_bytes(samples: NDArray) -> NDArray[np.uint8]:
     return np.clip(samples / limit * 255, 0, 255).round().astype(np.uint8)
 
 
+def _turn(image: NDArray[np.uint8], orientation: object) -> NDArray[np.uint8]:
+    """(H, W, 3) as EXIF's orientation, 1 to 8, says it is to be seen; others are as good as 1.
+
+    By hand, as Pillow's way also writes the mark anew, and fails where others are odd.
+    """
+    turns: dict[object, NDArray[np.uint8]] = {
+        2: image[:, ::-1],
+        3: image[::-1, ::-1],
+        4: image[::-1],
+        5: image.swapaxes(0, 1),
+        6: np.rot90(image, -1),
+        7: image[::-1, ::-1].swapaxes(0, 1),
+        8: np.rot90(image),
+    }
+    return np.ascontiguousarray(turns.get(orientation, image))
+
+
 def _find(text: str) -> list[tuple[Path, Path]]:
     path = Path(text)
-    if path.is_dir():
+    if text and path.is_dir():
         known = SUFFIXES | VIDEO_SUFFIXES
         files = sorted(p for p in path.rglob("*") if p.suffix.lower() in known and p.is_file())
         pairs = [(file, file.relative_to(path)) for file in files]

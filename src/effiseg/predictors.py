@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -64,7 +65,8 @@ def open_predictor(
     """A model from a folder of `effiseg.hub`, a folder of models/, or a repository of the hub.
 
     Args:
-        backend: "auto" takes PyTorch where there is a GPU, else the fastest that is installed.
+        backend: "auto" takes PyTorch where there is a GPU or the size is no multiple of 32, else
+            the fastest that is installed.
         test_flips: in place of what the model's config says.
 
     Raises:
@@ -74,7 +76,13 @@ def open_predictor(
     config, network = open_model(source)
     if test_flips is not None:
         config = replace(config, test_flips=test_flips)
-    chosen = pick_backend() if backend == "auto" else backend
+    is_whole = config.size % 32 == 0  # other sizes are not what the exported graph computes
+    chosen = (pick_backend() if is_whole else "torch") if backend == "auto" else backend
+    if chosen != "torch" and not is_whole:
+        raise ValueError(
+            f"{source} has a size of {config.size} px; {chosen} computes multiples of 32 alone: "
+            "use --backend torch"
+        )
     return Predictor(Path(source).name, config, chosen, compute_with(chosen, network))
 
 
@@ -123,6 +131,7 @@ def compute_with(
 
 
 def _open_onnxruntime(graph: Path) -> Callable[[Images], Probabilities]:
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it is read at the import
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -132,6 +141,8 @@ def _open_onnxruntime(graph: Path) -> Callable[[Images], Probabilities]:
 
 
 def _open_openvino(graph: Path) -> Callable[[Images], Probabilities]:
+    # At its import it would tell its makers; where this module is missing it does not.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
     settings = {

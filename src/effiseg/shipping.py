@@ -54,7 +54,8 @@ def find_confidence_limit(confidence: Sequence[float], dice: Sequence[float]) ->
     poor or none is.
 
     The limit with the largest difference between the share of poor answers below it and the share
-    of the others below it (Youden's J), half way to the next confidence, three digits.
+    of the others below it (Youden's J), half way to the next confidence. None, too, where that is
+    not above zero, as confidence then says nothing.
     """
     values, poor = np.asarray(confidence, float), np.asarray(dice, float) < POOR_DICE
     if poor.all() or not poor.any():
@@ -65,7 +66,8 @@ def find_confidence_limit(confidence: Sequence[float], dice: Sequence[float]) ->
         return None
     below = values[None] < limits[:, None]
     gain = below[:, poor].mean(1) - below[:, ~poor].mean(1)
-    return round(float(limits[gain.argmax()]), 3)
+    best = int(gain.argmax())
+    return float(f"{limits[best]:.6g}") if gain[best] > 0 else None
 
 
 def tabulate_warnings(images: pd.DataFrame) -> pd.DataFrame:

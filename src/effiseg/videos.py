@@ -1,7 +1,8 @@
 """Videos: frames in, an overlay video and a row a frame out.
 
 Decoding, computing and encoding overlap in three threads; a few frames are in memory at a time.
-The overlay is MPEG-4 (Part 2) in an .mp4, at the size and frame rate of the input, without sound.
+The overlay is MPEG-4 (Part 2) in an .mp4, without sound, at the frame rate and size of the input;
+of an odd side it lacks the last row or column, as the format asks.
 """
 
 from collections import deque
@@ -18,6 +19,7 @@ from effiseg.pictures import LARGEST, SMALLEST
 from effiseg.predictors import Predictor
 
 FRAMES_A_SECOND = 25.0  # where the file does not say
+LEAST_SHARE = 0.9  # of the frames that a file announces; whole files are off by a few
 
 
 class Video(NamedTuple):
@@ -57,7 +59,7 @@ def annotate_video(
     frame (from 0), seconds, and area_fraction, lesions, confidence, warnings of the answer.
 
     Raises:
-        ValueError: `path` can't be read as a video.
+        ValueError: `path` can't be read as a video, or ends before its last frame.
         OSError: `overlay` can't be written.
     """
     video = describe_video(path)
@@ -86,6 +88,8 @@ def annotate_video(
                 yield row | {"warnings": "; ".join(answer.warnings)}
             for task in writing:
                 task.result()
+        if predicted.key + 1 < LEAST_SHARE * video.frames:
+            raise ValueError(f"{path} ends after {predicted.key + 1} of {video.frames} frames")
         writer.release()
         temporary.replace(overlay)
     finally:

@@ -29,6 +29,10 @@ from effiseg.labelled import Judged, judge_pairs, list_pairs, summarize_pairs
 from effiseg.shipping import tabulate_warnings
 
 METRICS = "metrics.json"
+OUTPUTS = (
+    METRICS, "images.csv", "kinds.csv", "strata.csv", "warnings.csv",
+    "worst.png", "kinds.png", "strata.png",
+)  # fmt: skip
 WORST = 12  # pictures in the gallery
 BOOTSTRAP = Compare(resamples=2000, seed=42)
 
@@ -43,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     pairs = list_pairs(options.images, options.masks)
-    refuse_existing([options.out / METRICS], options.force)
+    refuse_existing([options.out / name for name in OUTPUTS], options.force)
     predictor = open_chosen(options)
     rows, cells, failed = [], [], 0
     for judged in judge_pairs(pairs, predictor, lambda items: tqdm(items, desc="evaluate")):

@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from effiseg.annotate import COLUMNS, OVERLAYS, annotate_pictures
+from effiseg.annotate import COLUMNS, MASKS, OVERLAYS, annotate_pictures, printable
 from effiseg.commands.options import add_model_options, open_chosen, refuse_existing
 from effiseg.files import write_table
 from effiseg.pictures import Source, is_video, list_sources
@@ -35,9 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    sources = [s for s in list_sources(options.paths) if not is_below(s.path, options.out)]
-    refuse_existing([options.out / TABLE], options.force)
+    own = [options.out / folder for folder in (MASKS, OVERLAYS)]
+    sources = list_sources(options.paths)
+    sources = [s for s in sources if not any(is_below(s.path, folder) for folder in own)]
+    if not sources:
+        raise ValueError(f"all pictures that were found are outputs, below {options.out}")
     pictures = [source for source in sources if not is_video(source.path)]
+    masks = [options.out / MASKS / f"{source.name}.png" for source in pictures]
+    refuse_existing([options.out / TABLE, *masks], options.force)
     predictor = open_chosen(options)
     rows = []
     bar = tqdm(total=len(pictures), desc="predict", unit="picture", disable=not pictures)
@@ -65,7 +70,7 @@ def is_below(path: Path, folder: Path) -> bool:
 def predict_video(source: Source, predictor: Predictor, out: Path) -> dict[str, object]:
     """The row of a video in the table of all files; its frames have a table of their own."""
     row: dict[str, object] = dict.fromkeys(COLUMNS)
-    row |= {"file": str(source.path), "name": source.name, "error": ""}
+    row |= {"file": printable(source.path), "name": printable(source.name), "error": ""}
     try:
         video = describe_video(source.path)
         bar = tqdm(total=video.frames or None, desc=source.name, unit="frame")
