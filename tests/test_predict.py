@@ -511,6 +511,15 @@ def test_onnxruntime_computes_what_torch_does_in_float32():
 
 
 @pytest.mark.parametrize("backend", ["torch", "onnxruntime", "openvino"])
+def test_an_answer_is_kept_when_the_next_one_is_computed(backend):
+    predictor = open_predictor(MODEL, backend, test_flips=False)
+    first = predictor.predict([draw(1)])
+    kept = first.copy()
+    assert not np.array_equal(predictor.predict([draw(2)]), kept)
+    assert np.array_equal(first, kept)
+
+
+@pytest.mark.parametrize("backend", ["torch", "onnxruntime", "openvino"])
 def test_backends_mark_the_same_polyps(photos, tmp_path, backend):
     network = EffiSegNet.from_pretrained(MODEL)
     assert call(photos, "--out", tmp_path / "out", backend=backend) == 0

@@ -151,7 +151,7 @@ def _open_openvino(graph: Path) -> Callable[[Images], Probabilities]:
         "CACHE_DIR": str(graph.parent / "openvino"),
     }
     compiled = openvino.Core().compile_model(graph, "CPU", settings)
-    return lambda images: compiled(images)[0]
+    return lambda images: compiled(images, share_outputs=False)[0]  # a copy
 
 
 def count_threads() -> int:
