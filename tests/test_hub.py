@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import hashlib
+import importlib.util
 import io
 import json
 import pickle
@@ -652,3 +653,18 @@ def test_a_name_that_no_repository_can_have_is_refused(hub, capsys, repo_id):
     message = capsys.readouterr().err
     assert f"{repo_id!r} can't be the name of a repository; expected USER/NAME" in message
     assert hub.asked == []
+
+
+def test_an_export_without_onnx_says_what_to_install(tmp_path, monkeypatch, capsys):
+    there = importlib.util.find_spec
+
+    def find(name, *rest):
+        return None if name == "onnx" else there(name, *rest)
+
+    monkeypatch.setattr(importlib.util, "find_spec", find)
+    with pytest.raises(SystemExit) as stop:
+        commands.main(["export", "--out", str(tmp_path / "model")])
+    assert stop.value.code == 1
+    message = 'effiseg export: onnx is not installed: pip install "effiseg[fast]"'
+    assert capsys.readouterr().err.strip() == message
+    assert not (tmp_path / "model").exists()

@@ -12,6 +12,7 @@ It needs the packages of `pip install 'effiseg[fast]'`.
 """
 
 import argparse
+import importlib.util
 from pathlib import Path
 
 import cv2
@@ -58,10 +59,12 @@ def export_model(source: str | Path, address: str, out: Path) -> None:
         ValueError, OSError: there is no such model, it does not fit itself, or the disk is full.
         ModuleNotFoundError: onnx is not installed.
     """
+    if importlib.util.find_spec("onnx") is None:
+        raise ModuleNotFoundError('onnx is not installed: pip install "effiseg[fast]"')
     folder = find_folder(source)
     config, network = open_model(folder)
     scores, warnings = read_scores(folder)
-    write_onnx(out / GRAPH, network)  # first: it needs packages that may be missing
+    write_onnx(out / GRAPH, network)
     if (folder / DESCRIPTION).is_file():
         write_folder(out, network.state_dict(), config, half=False)
     else:
