@@ -8,8 +8,6 @@ Writes  metrics/proof.json, metrics/proof_strata.csv, metrics/seeds.csv, plots/s
         docs/proof.md
 """
 
-import dataclasses
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -18,13 +16,13 @@ from effiseg.attributes import describe_images
 from effiseg.comparison import Compare
 from effiseg.figures import draw_seeds
 from effiseg.files import write_json, write_table, write_text
-from effiseg.findings import assign_strata
+from effiseg.findings import assign_strata, read_limits
 from effiseg.params import as_plain, load_section
 from effiseg.proof import MODELS, arrange_scores, bootstrap_strata, prove_gain, score_runs
 from effiseg.proof_report import Evidence, write_proof
 from effiseg.recipe import Recipe, Train
 from effiseg.variance import estimate_variance, plan_images
-from experiments.seeds import SEEDS, fingerprint
+from experiments.seeds import SEEDS, require_current
 from stages.paths import RAW
 from stages.progress import progress
 
@@ -38,7 +36,7 @@ def main() -> None:
     others = [read_seed(folder) for folder in sorted(SEEDS.glob("*/seed-*"))]
     scores = pd.concat([own, *others], ignore_index=True)
     grid = arrange_scores(scores)
-    limits = pd.read_csv("analysis/limits.csv").set_index("stratum")["limit"]
+    limits = read_limits(Path("analysis/limits.csv"))
     described = describe_images(RAW, grid.names, progress("describe"))
     published = pd.read_csv("data/published.csv")
     evidence = Evidence(
@@ -66,15 +64,9 @@ def read_seed(folder: Path) -> pd.DataFrame:
     Raises:
         ValueError: they are of another recipe than params.yaml has now.
     """
-    name, seed = folder.parent.name, int(folder.name.removeprefix("seed-"))
-    params = dataclasses.replace(load_section("train", Train), seed=seed)
-    found = json.loads((folder / "run.json").read_text(encoding="utf-8"))["run"]
-    if found != fingerprint(name, params):
-        raise ValueError(
-            f"{folder} was trained with another recipe than params.yaml has now: delete it, or "
-            f"run `python -m experiments.seeds {name} {seed}`"
-        )
-    return pd.read_csv(folder / "images.csv").assign(model=name, seed=seed)
+    require_current(folder)
+    seed = int(folder.name.removeprefix("seed-"))
+    return pd.read_csv(folder / "images.csv").assign(model=folder.parent.name, seed=seed)
 
 
 if __name__ == "__main__":

@@ -2,18 +2,22 @@
 
     python -m experiments.record
 
-Reads   experiments/runs/, experiments/seeds/
+Reads   experiments/dvc.yaml, experiments/runs/, experiments/seeds/
 Writes  experiments/dvc.lock, and experiments/{screen,seeds}.sha256
+
+Seeds that dvc.yaml does not list are named and left out.
 """
 
 import subprocess
 import sys
+from pathlib import Path
 
+from effiseg.params import read_yaml
 from experiments.plan import read_checked, read_folds, read_variants
 from experiments.screen import is_done
-from experiments.seeds import SEEDS
+from experiments.seeds import SEEDS, require_current
 
-PIPELINE = "experiments/dvc.yaml"
+PIPELINE = Path("experiments/dvc.yaml")
 
 
 def main() -> None:
@@ -25,12 +29,23 @@ def main() -> None:
         for fold in read_folds()
         if is_done(variant, fold)
     ]
-    runs += [
-        f"seeds_{path.parent.name}@{path.name.removeprefix('seed-')}"
-        for path in sorted(SEEDS.glob("*/seed-*"))
-    ]
+    runs += list_seeds()
     run_dvc("commit", "--force", runs)
     print(f"recorded {len(runs)} runs")
+
+
+def list_seeds() -> list[str]:
+    """The stages of the seeds that are there. Raises ValueError where one is of another recipe."""
+    stages = read_yaml(PIPELINE)["stages"]
+    listed = []
+    for path in sorted(SEEDS.glob("*/seed-*")):
+        require_current(path)
+        stage, seed = f"seeds_{path.parent.name}", int(path.name.removeprefix("seed-"))
+        if seed in stages[stage]["matrix"]["seed"]:
+            listed.append(f"{stage}@{seed}")
+        else:
+            print(f"{path} is left out: {PIPELINE} lists no seed {seed} in {stage}")
+    return listed
 
 
 def run_dvc(command: str, option: str, stages: list[str]) -> None:

@@ -33,7 +33,6 @@ import pandas as pd
 import torch
 
 from effiseg.arrays import Arrays, read_resized
-from effiseg.checkpoints import fingerprint_of
 from effiseg.distribution import Group
 from effiseg.files import write_json, write_table
 from effiseg.params import as_plain
@@ -42,7 +41,7 @@ from effiseg.predict import predict_probabilities
 from effiseg.remedies import Remedies, read_remedies
 from effiseg.scoring import score_probabilities
 from effiseg.weights import read_model
-from experiments.engine import list_modules
+from experiments.engine import fingerprint_run, list_modules
 from experiments.plan import (
     SCREENING,
     Parts,
@@ -156,17 +155,10 @@ def train_once(variant: Variant, fold: int, parts: Parts) -> Path:
 
 
 def fingerprint(variant: Variant, fold: int, without: tuple[str, ...] = ()) -> str:
-    """Sixteen digits that differ when the run does.
-
-    Args:
-        without: keys of the recipe that do not matter. With any, it is the training's: what the
-            answers are read with does not matter, and the code does.
-    """
+    """Of one variant without one fold: see `fingerprint_run`."""
     settings = {"fold": fold, "fold_seed": read_fold_seed(), "train": as_plain(variant.train)}
-    settings |= {"recipe": as_plain(variant.recipe, without)}
-    if without:
-        return fingerprint_of(settings, list_inputs(variant) + list_modules(Path(__file__)))
-    return fingerprint_of(settings | {"threshold": variant.threshold}, list_inputs(variant))
+    inputs, entry = list_inputs(variant), Path(__file__)
+    return fingerprint_run(settings, variant.recipe, variant.threshold, inputs, entry, without)
 
 
 def list_inputs(variant: Variant) -> list[Path]:

@@ -13,19 +13,19 @@ that other answers of the same training (flips, threshold) need no other one.
 """
 
 import dataclasses
+import json
 import sys
 from pathlib import Path
 
 import pandas as pd
 
-from effiseg.checkpoints import fingerprint_of
 from effiseg.distribution import Group
 from effiseg.files import write_bytes, write_json, write_table
 from effiseg.params import as_plain, load_section
 from effiseg.precision import choose_algorithms, pick_device
 from effiseg.recipe import Recipe, Train
 from effiseg.scoring import Evaluate
-from experiments.engine import list_modules
+from experiments.engine import fingerprint_run
 from stages.evaluate import add_facts, score_test_images
 from stages.fit import OF_PREDICTION
 from stages.paths import FINDINGS, SAMPLING, SPLIT
@@ -52,19 +52,23 @@ def main(name: str, seed: str) -> None:
 
 
 def fingerprint(name: str, params: Train, without: tuple[str, ...] = ()) -> str:
-    """Sixteen digits that differ when the run does, as in experiments/screen.py.
-
-    Args:
-        without: keys of the recipe that do not matter. With any, it is the training's: what the
-            answers are read with does not matter, and the code does.
-    """
-    recipe = load_section(name, Recipe)
-    settings = {"train": as_plain(params), "recipe": as_plain(recipe, without)}
+    """Of one model with the seed of `params`: see `fingerprint_run`."""
+    recipe, threshold = load_section(name, Recipe), load_section("evaluate", Evaluate).threshold
     inputs = [SPLIT, *([FINDINGS, SAMPLING] if recipe.follow_findings else [])]
-    if without:
-        return fingerprint_of(settings, inputs + list_modules(Path(__file__)))
-    threshold = load_section("evaluate", Evaluate).threshold
-    return fingerprint_of(settings | {"threshold": threshold}, inputs)
+    settings, entry = {"train": as_plain(params)}, Path(__file__)
+    return fingerprint_run(settings, recipe, threshold, inputs, entry, without)
+
+
+def require_current(folder: Path) -> None:
+    """Raises ValueError where MODEL/seed-K is of another recipe than params.yaml has now."""
+    name, seed = folder.parent.name, int(folder.name.removeprefix("seed-"))
+    params = dataclasses.replace(load_section("train", Train), seed=seed)
+    found = json.loads((folder / "run.json").read_text(encoding="utf-8"))["run"]
+    if found != fingerprint(name, params):
+        raise ValueError(
+            f"{folder} was trained with another recipe than params.yaml has now: delete it, or "
+            f"run `python -m experiments.seeds {name} {seed}`"
+        )
 
 
 if __name__ == "__main__":

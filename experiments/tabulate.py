@@ -19,7 +19,7 @@ from effiseg.figures import draw_ablation
 from effiseg.files import write_table, write_text
 from effiseg.params import as_plain, load_section
 from effiseg.recipe import Recipe
-from effiseg.remedies import asks_for_flips, read_findings
+from effiseg.remedies import read_findings, uses_flips
 from experiments.plan import REFERENCE, RUNS, Variant, path_of, read_folds, read_variants
 from experiments.screen import is_done
 from stages.paths import FINDINGS
@@ -79,13 +79,12 @@ def list_choices() -> dict[str, tuple[Any, Any]]:
 
     Flips that the findings ask for stand there as flips; `follow_findings` stands for the rest.
     """
-    baseline, improved = (
-        as_plain(load_section(name, Recipe)) for name in ("baseline", "improved")
-    )
+    recipes = [load_section(name, Recipe) for name in ("baseline", "improved")]
+    baseline, improved = (as_plain(recipe) for recipe in recipes)
+    findings = read_findings(FINDINGS)
+    improved["test_flips"] = uses_flips(recipes[1], findings)
     if improved["follow_findings"]:
-        on = [finding for finding in read_findings(FINDINGS) if finding["switched_on"]]
-        improved["test_flips"] |= asks_for_flips(on)
-        kinds = {finding["remedy"]["kind"] for finding in on}
+        kinds = {f["remedy"]["kind"] for f in findings if f["switched_on"]}
         improved["follow_findings"] = bool(kinds - {"test_flips"})
     pairs = {key: (value, improved[key]) for key, value in baseline.items()}
     return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}

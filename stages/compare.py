@@ -25,13 +25,14 @@ from effiseg.comparison import (
     pair_images,
 )
 from effiseg.figures import draw_gains, draw_gallery
-from effiseg.files import write_json, write_table, write_text
-from effiseg.findings import assign_strata
+from effiseg.files import read_table, write_json, write_table, write_text
+from effiseg.findings import assign_strata, read_limits
 from effiseg.galleries import collect_cells
 from effiseg.params import load_section
 from effiseg.remedies import read_findings
 from effiseg.report import Results, write_report
 from effiseg.split import read_split
+from stages.alone import run_alone
 from stages.paths import FINDINGS, RAW, SPLIT
 from stages.progress import progress
 
@@ -43,12 +44,12 @@ SHOWN = 12  # images in a gallery
 
 def main() -> None:
     params = load_section("compare", Compare)
-    images = {model: pd.read_csv(folder / "images.csv") for model, folder in SCORED.items()}
+    images = {m: read_table(folder / "images.csv", ["name"]) for m, folder in SCORED.items()}
     metrics = {m: json.loads((folder / "metrics.json").read_text()) for m, folder in SCORED.items()}
     models = {m: json.loads((folder / "model.json").read_text()) for m, folder in TRAINED.items()}
     split = read_split(SPLIT)
     names = list(split["name"][split["split"] == "test"])
-    limits = pd.read_csv("analysis/limits.csv").set_index("stratum")["limit"]
+    limits = read_limits(Path("analysis/limits.csv"))
     assigned = assign_strata(describe_images(RAW, names, progress("describe")), limits)
     pairs = pair_images(images["baseline"], images["improved"])
     comparison = compare_models(pairs, params)
@@ -82,4 +83,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_alone(main)

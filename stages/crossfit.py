@@ -12,7 +12,6 @@ history's validation scores are those of the fold: a baseline may not choose its
 """
 
 import dataclasses
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +19,7 @@ import numpy as np
 
 from effiseg.arrays import read_arrays, select_rows
 from effiseg.distribution import Group
-from effiseg.files import write_table
+from effiseg.files import write_array, write_table
 from effiseg.folds import ErrorAnalysis, assign_folds
 from effiseg.params import load_section
 from effiseg.predict import predict_probabilities
@@ -28,6 +27,7 @@ from effiseg.recipe import Recipe, Train
 from effiseg.remedies import Remedies
 from effiseg.split import read_split
 from effiseg.weights import read_model
+from stages.alone import run_alone
 from stages.fit import fit, start
 from stages.paths import SPLIT, arrays_of
 from stages.progress import progress
@@ -65,9 +65,9 @@ def judge_fold(folder: Path, params: Train, epochs: int, learnt, held_out, group
             images = parts[1].images
             bar = progress(f"predict {file}")
             probability = predict_probabilities(network, images, flips, recipe.test_scales, bar)
-            np.save(folder / file, probability.astype(np.float16))
+            write_array(folder / file, probability.astype(np.float16))
         write_table(folder / "names.csv", split.loc[held_out, ["name"]])
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    run_alone(main)

@@ -43,6 +43,7 @@ from effiseg.recipe import Recipe
 from effiseg.scoring import Evaluate, score_probabilities
 from effiseg.split import key_groups, read_split
 from effiseg.suspects import compare_with_annotators, score_labels
+from stages.alone import run_alone
 from stages.judge import read_judgement
 from stages.paths import FINDINGS, RAW, SAMPLING, SPLIT
 from stages.progress import progress
@@ -138,4 +139,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_alone(main)

@@ -15,9 +15,10 @@ from effiseg.attributes import describe_images
 from effiseg.error_kinds import classify_error
 from effiseg.error_page import write_page
 from effiseg.figures import Cell, encode_thumbnail
-from effiseg.files import write_text
+from effiseg.files import read_table, write_text
 from effiseg.images import read_pair
 from effiseg.scoring import read_prediction
+from stages.alone import run_alone
 from stages.paths import RAW
 from stages.progress import progress
 
@@ -31,12 +32,13 @@ CHARTS = {
 
 
 def main() -> None:
-    analysed = pd.read_csv("analysis/images.csv").rename(columns={"split": "part"})
+    analysed = read_table(Path("analysis/images.csv"), ["name"]).rename(columns={"split": "part"})
     pictures = {
         name: {"baseline": Path(f"analysis/thumbnails/{name}.jpg").read_bytes()}
         for name in analysed["name"]
     }
-    scores = {m: pd.read_csv(SCORED / m / "images.csv").set_index("name") for m in MODELS}
+    tables = (read_table(SCORED / m / "images.csv", ["name"]) for m in MODELS)
+    scores = {m: table.set_index("name") for m, table in zip(MODELS, tables, strict=True)}
     test, kinds = scores["baseline"], []
     for name in progress("test images")(test.index):
         image, mask = read_pair(RAW, name)
@@ -62,4 +64,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_alone(main)

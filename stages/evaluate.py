@@ -10,7 +10,6 @@ Writes  evaluation/NAME/images.csv, a row for each test image: name, the scores 
         evaluation/NAME/predictions/IMAGE.png, 0 and 255, at original size
 """
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,10 +20,11 @@ from effiseg.files import write_json, write_table
 from effiseg.metrics import confusion_table, count_probabilities, precision_recall, summarize
 from effiseg.params import load_section
 from effiseg.recipe import Recipe
-from effiseg.remedies import asks_for_flips, read_findings
+from effiseg.remedies import read_findings, uses_flips
 from effiseg.scoring import Evaluate, Scored, find_twins, score_images, write_prediction
 from effiseg.split import read_split
 from effiseg.weights import read_model
+from stages.alone import run_alone
 from stages.paths import FINDINGS, RAW, SPLIT, arrays_of
 from stages.progress import progress
 
@@ -48,9 +48,7 @@ def main(name: str) -> None:
 def score_test_images(name: str, folder: Path, threshold: float) -> Iterator[Scored]:
     """Every test image, judged by the model in `folder` as the recipe NAME reads its answers."""
     recipe, split = load_section(name, Recipe), read_split(SPLIT)
-    flips = recipe.test_flips
-    if recipe.follow_findings:
-        flips = asks_for_flips(read_findings(FINDINGS)) or flips
+    flips = uses_flips(recipe, read_findings(FINDINGS) if recipe.follow_findings else [])
     is_test = split["split"] == "test"
     yield from score_images(
         read_model(folder),
@@ -72,4 +70,4 @@ def add_facts(images: pd.DataFrame) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    run_alone(main)

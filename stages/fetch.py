@@ -11,6 +11,7 @@ from pathlib import Path
 from effiseg.archive import Data, fetch_kvasir
 from effiseg.params import load_section
 from effiseg.synthetic import write_frames
+from stages.alone import run_alone
 from stages.paths import RAW
 from stages.progress import byte_progress
 
@@ -27,4 +28,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_alone(main)

@@ -9,9 +9,10 @@ import pandas as pd
 import torch
 
 from effiseg.arrays import Arrays
-from effiseg.checkpoints import FOLDER, fingerprint_of, only_writer
+from effiseg.checkpoints import FOLDER, fingerprint_of
 from effiseg.distribution import Group, has_to_launch, join_group, launch
 from effiseg.files import write_table
+from effiseg.locks import only_process
 from effiseg.model import build_model
 from effiseg.params import as_plain
 from effiseg.precision import choose_algorithms, describe_device
@@ -58,8 +59,9 @@ def fit(
     )
     steps = recipe.epochs * (len(parts[0].images) // params.batch_size)
     writes, history = group.rank == 0, []
+    lock = only_process(FOLDER / f"{folder.name}.lock", f"training {folder}")
     with (
-        only_writer(folder) if writes else nullcontext(),
+        lock if writes else nullcontext(),
         step_progress(f"train {folder.name}", steps, shown=writes) as bar,
     ):
         for epoch, kept in train(

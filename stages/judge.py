@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from effiseg.arrays import read_arrays, select_rows
 from effiseg.figures import Cell
+from effiseg.files import read_table
 from effiseg.folds import ErrorAnalysis
 from effiseg.images import read_pair
 from effiseg.predict import predict_probabilities, resize_probability
@@ -52,7 +53,7 @@ def read_judgement(params: ErrorAnalysis, flips: bool, scales: bool) -> Judgemen
         return Judgement(list(split["name"][chosen]), masks, *both)
     chosen = split["split"] != "test"
     folders = [Path(f"crossfit/fold-{fold}") for fold in range(params.folds)]
-    names = pd.concat([pd.read_csv(folder / "names.csv") for folder in folders])["name"]
+    names = pd.concat([read_table(folder / "names.csv", ["name"]) for folder in folders])["name"]
     expected = split["name"][chosen]
     if sorted(names) != sorted(expected):
         raise ValueError(

@@ -4,12 +4,12 @@ Reads   params.yaml [NAME.size], data/raw/, data/split.csv
 Writes  data/arrays/NAME/{images,masks}.npy (see effiseg.arrays)
 """
 
-import sys
 
 from effiseg.arrays import write_arrays
 from effiseg.params import load_section
 from effiseg.recipe import Recipe
 from effiseg.split import read_split
+from stages.alone import run_alone
 from stages.paths import RAW, SPLIT, arrays_of
 from stages.progress import progress
 
@@ -21,4 +21,4 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    run_alone(main)

@@ -13,6 +13,7 @@ from typing import Literal
 
 from effiseg.files import write_text
 from effiseg.params import load_section
+from stages.alone import run_alone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,4 +30,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_alone(main)

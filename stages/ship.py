@@ -11,7 +11,6 @@ Limits of the warnings are chosen on the validation images. Answers over several
 (NAME.test_scales) are not part of a shipped model.
 """
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,10 +26,11 @@ from effiseg.params import load_section
 from effiseg.predict import predict_probabilities
 from effiseg.predictors import open_model
 from effiseg.recipe import Recipe
-from effiseg.remedies import asks_for_flips, read_findings
+from effiseg.remedies import read_findings, uses_flips
 from effiseg.scoring import Evaluate, score_probabilities
 from effiseg.shipping import choose_limits, compare_precision, tabulate_warnings, write_scores
 from effiseg.split import Split, read_split
+from stages.alone import run_alone
 from stages.paths import FINDINGS, RAW, SPLIT, arrays_of
 from stages.progress import progress
 
@@ -40,8 +40,7 @@ STRATA = Path("analysis/strata.csv")
 
 def main(name: str) -> None:
     recipe, out = load_section(name, Recipe), SHIPPED / name
-    asks = asks_for_flips(read_findings(FINDINGS))
-    flips = recipe.test_flips or (recipe.follow_findings and asks)
+    flips = uses_flips(recipe, read_findings(FINDINGS))
     config, network = open_model(Path("models") / name)
     threshold = load_section("evaluate", Evaluate).threshold
     config = replace(config, threshold=threshold, test_flips=flips)
@@ -85,4 +84,4 @@ def judge(
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    run_alone(main)

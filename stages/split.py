@@ -9,6 +9,7 @@ from pathlib import Path
 from effiseg.files import write_table
 from effiseg.params import load_section
 from effiseg.split import Split, make_split
+from stages.alone import run_alone
 from stages.paths import RAW, SPLIT
 
 
@@ -22,4 +23,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_alone(main)

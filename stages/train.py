@@ -7,7 +7,6 @@ Writes  models/NAME/{weights.safetensors, weights.sha256, model.json, history.cs
 An interrupted training goes on after its last complete epoch (see effiseg.checkpoints).
 """
 
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from effiseg.params import load_section
 from effiseg.recipe import Recipe, Train
 from effiseg.remedies import Remedies, read_remedies
 from effiseg.split import read_split
+from stages.alone import run_alone
 from stages.fit import fit, start
 from stages.paths import FINDINGS, SAMPLING, SPLIT, arrays_of
 
@@ -46,4 +46,4 @@ def train_model(name: str, params: Train, folder: Path, group: Group) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    run_alone(main)

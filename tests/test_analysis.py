@@ -1,6 +1,7 @@
 """Attributes, kinds of error and findings, on cases made so that the answer is known."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,9 @@ from effiseg.findings import (
 )
 from effiseg.folds import ErrorAnalysis
 from effiseg.markdown import list_findings
-from effiseg.remedies import asks_for_flips, read_findings, read_remedies
+from effiseg.params import load_section
+from effiseg.recipe import Recipe
+from effiseg.remedies import read_findings, read_remedies, uses_flips
 
 SHAPE = (100, 120)
 PARAMS = ErrorAnalysis(
@@ -232,18 +235,27 @@ def test_the_loss_leans_towards_the_prevailing_error(fn, fp, weight):
     assert balance["prediction"] == {"stratum": EVERYWHERE, "gain": pytest.approx(gain)}
 
 
+def follows_flips(findings):
+    """Whether a recipe that follows findings reads its answers with flips."""
+    recipe = load_section("improved", Recipe, Path(__file__).parents[1] / "params.yaml")
+    plain = dataclasses.replace(recipe, follow_findings=False)
+    assert not uses_flips(plain, findings)
+    assert uses_flips(dataclasses.replace(plain, test_flips=True), findings)
+    return uses_flips(dataclasses.replace(plain, follow_findings=True), findings)
+
+
 def test_mirror_images_are_averaged_where_that_was_measured_to_help():
     finding = analyse(effect=0.0, flips=0.02)[2][-1]
     assert finding["remedy"] == {"kind": "test_flips"}
     assert finding["switched_on"]
     assert finding["evidence"]["mean"] == pytest.approx(0.02, abs=0.006)
     assert finding["prediction"] == {"stratum": EVERYWHERE, "gain": finding["evidence"]["mean"]}
-    assert asks_for_flips([finding])
+    assert follows_flips([finding])
     for flips in (0.0, -0.02):
         findings = analyse(effect=0.0, flips=flips)[2]
         assert not findings[-1]["switched_on"]
         assert findings[-1]["prediction"] is None
-        assert not asks_for_flips(findings)
+        assert not follows_flips(findings)
 
 
 def test_a_kind_of_remedy_that_is_not_asked_for_stays_off():

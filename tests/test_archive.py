@@ -2,11 +2,15 @@
 
 import hashlib
 import io
+import os
+import re
+import struct
+import tempfile
 import threading
 import time
 import warnings
 import zipfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -112,8 +116,8 @@ def send(request, content, status=200, kind="application/zip", length=None, **he
     request.wfile.write(content)
 
 
-def whole(content):
-    return lambda request: send(request, content)
+def whole(content, **headers):
+    return lambda request: send(request, content, **headers)
 
 
 def with_range(content):
@@ -138,6 +142,48 @@ def stalled(content, after):
         request.wfile.flush()
         time.sleep(0.4)
     return answer
+
+
+def in_chunks(*chunks, ends=True):
+    """A body without a declared length; `chunks` may have no end."""
+    def answer(request):
+        request.protocol_version = "HTTP/1.1"
+        request.send_response(200)
+        request.send_header("Transfer-Encoding", "chunked")
+        request.end_headers()
+        for chunk in chunks:
+            request.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+        if ends:
+            request.wfile.write(b"0\r\n\r\n")
+        request.close_connection = True
+    return answer
+
+
+def without_end(status=200, **headers):
+    def answer(request):
+        request.send_response(status)
+        for name, value in headers.items():
+            request.send_header(name.replace("_", "-"), value)
+        request.end_headers()
+        with suppress(OSError):  # until the other side hangs up
+            while True:
+                request.wfile.write(bytes(1 << 16))
+    return answer
+
+
+def of_the_wrong_range(content, sent):
+    def answer(request):
+        send(request, content, status=206, Content_Range=sent)
+    return answer
+
+
+def redirect(to):
+    return lambda request: send(request, b"", status=302, Location=to)
+
+
+def raw(line):
+    """An answer that is not HTTP."""
+    return lambda request: request.wfile.write(line)
 
 
 # Local copies.
@@ -186,12 +232,18 @@ def test_a_missing_file_is_named(place):
     assert_nothing_is_left(place)
 
 
-@pytest.mark.parametrize("name", ["images/c.jpg", "masks/c.jpg", "images/../../c.jpg"])
-def test_a_file_too_much_is_named(place, name):
-    with pytest.raises(ValueError, match=r"1 are not known .*c.jpg"):
-        fetch_zip(place, pack(FILES | {name: b"extra"}))
+@pytest.mark.parametrize("name", [
+    "images/c.jpg", "masks/c.jpg", "../c.jpg", "images/../../../c.jpg", "/c.jpg", "//host/c.jpg",
+    "..\\..\\c.jpg", "C:\\c.jpg", "C:c.jpg", "./images/../c.jpg", "IMAGES/c.jpg", "images/\nc.jpg",
+])
+@pytest.mark.parametrize("top", ["Kvasir-SEG/", ""])
+def test_a_file_too_much_is_named_and_not_written(place, name, top):
+    with zipfile.ZipFile(buffer := io.BytesIO(pack(FILES, top)), "a") as packed:
+        packed.writestr(top + name, b"extra")
+    with pytest.raises(ValueError, match=r"(?s)1 are not known .*c\.jpg"):
+        fetch_zip(place, buffer.getvalue())
     assert_nothing_is_left(place)
-    assert not list(place.root.rglob("c.jpg"))
+    assert not [path for path in place.root.rglob("*") if "c.jpg" in path.name]
 
 
 def test_a_file_that_grows_without_bound_is_refused(place, monkeypatch):
@@ -235,6 +287,211 @@ def test_a_damaged_zip_is_refused(place):
     with pytest.raises(ValueError, match=r"no whole zip archive|has sha256"):
         fetch_zip(place, bytes(content))
     assert_nothing_is_left(place)
+
+
+# Fields of a zip's headers: where they lie in the list of files and before the file itself.
+VERSION, FLAGS, METHOD, CRC, SIZE = (6, 4), (8, 6), (10, 8), (16, 14), (24, 22)
+OFFSET, NAME = (42, None), (46, 30)
+
+
+def rewrite(field, value, content=None):
+    """A zip with other bytes in one field of both headers of masks/b.jpg."""
+    content = bytearray(content or pack(FILES))
+    for header, start in zip((rb"PK\x01\x02.{42}", rb"PK\x03\x04.{26}"), field, strict=True):
+        found = re.search(header + rb"Kvasir-SEG/masks/b\.jpg", content, re.DOTALL)
+        if start is not None:
+            place = found.start() + start
+            content[place : place + len(value)] = value
+    return bytes(content)
+
+
+def short(number):
+    return struct.pack("<H", number)
+
+
+def long(number):
+    return struct.pack("<I", number)
+
+
+def pack_with(method):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as packed:
+        for name, content in FILES.items():
+            packed.writestr("Kvasir-SEG/" + name, content)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(("content", "reason"), [
+    pytest.param(rewrite(FLAGS, short(1)), "masks/b.jpg: .*encrypted", id="encrypted"),
+    pytest.param(rewrite(METHOD, short(99)), "b.jpg is packed with method 99", id="unknown method"),
+    pytest.param(pack_with(zipfile.ZIP_BZIP2), "packed with method 12", id="bzip2"),
+    pytest.param(pack_with(zipfile.ZIP_LZMA), "packed with method 14", id="LZMA"),
+    pytest.param(rewrite(VERSION, short(99)), "zip file version", id="a new version"),
+    pytest.param(rewrite(SIZE, long(5)), "masks/b.jpg: .*CRC", id="larger than declared"),
+    pytest.param(rewrite(SIZE, long(2**32 - 2)), "b.jpg has more than", id="declared as 4 GiB"),
+    pytest.param(rewrite(CRC, long(7)), "masks/b.jpg: .*CRC", id="wrong checksum"),
+    pytest.param(rewrite(OFFSET, long(0)), "masks/b.jpg: .*differ", id="at another file's place"),
+    pytest.param(rewrite(OFFSET, long(2**32 - 2)), "masks/b.jpg: ", id="beyond the end"),
+    pytest.param(rewrite(NAME, b"\xff\xfe", rewrite(FLAGS, short(0x800))), "UnicodeDecodeError",
+                 id="a name that is no UTF-8"),
+    pytest.param(rewrite(NAME, b"\0"), "1 of 5 files are missing", id="a file without a name"),
+    pytest.param(pack(FILES) + b"PK\5\6" + bytes(18), "5 of 5 files are missing",
+                 id="an empty list behind"),
+])
+def test_an_odd_zip_is_refused_by_name(place, content, reason):
+    with pytest.raises(ValueError, match=rf"copy\.zip.*{reason}"):
+        fetch_zip(place, content)
+    assert_nothing_is_left(place)
+
+
+@pytest.mark.parametrize("content", [
+    pytest.param(b"#!/bin/sh\nexit\n" + pack(FILES), id="a program before it"),
+    pytest.param(pack_with(zipfile.ZIP_STORED), id="not compressed"),
+    pytest.param(rewrite(SIZE, long(500)), id="a file smaller than declared, but as pinned"),
+    pytest.param(pack(FILES | {"images/": b""}), id="folders with entries of their own"),
+    pytest.param(pack(FILES | {"../": b""}), id="a folder outside, which is ignored"),
+])
+def test_a_zip_of_another_make_is_the_same_data_set(place, content):
+    fetch_zip(place, content)
+    assert read_tree(place.root / "data") == {f"raw/{n}": c for n, c in FILES.items()}
+
+
+def test_a_zip_larger_than_the_data_set_can_be_is_not_even_opened(place):
+    room = len(FILES) * archive.ROOM_OF_FILE
+    with pytest.raises(ValueError, match=rf"copy\.zip has {room + 1} bytes, .* at most {room}"):
+        fetch_zip(place, bytes(room + 1))
+    assert_nothing_is_left(place)
+
+
+def test_files_without_a_use_in_an_unpacked_folder_are_named(place):
+    unpack(place.root / "copy", FILES | {"images/c.jpg": b"extra"})
+    with pytest.raises(ValueError, match=r"1 are not known \(images/c\.jpg\)"):
+        fetch(place, place.root / "copy")
+    assert_nothing_is_left(place)
+
+
+def link_elsewhere(path):
+    path.unlink()
+    path.symlink_to("/etc/hostname")
+
+
+def link_nowhere(path):
+    path.unlink()
+    path.symlink_to(path.with_name("nowhere"))
+
+
+def make_pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def make_huge(path):
+    os.truncate(path, archive.LARGEST_FILE + 1)
+
+
+@pytest.mark.parametrize(("damage", "reason"), [
+    pytest.param(link_elsewhere, "has sha256", id="a link to another file"),
+    pytest.param(link_nowhere, "1 of 5 files are missing", id="a link to nothing"),
+    pytest.param(make_pipe, "1 of 5 files are missing", id="a pipe"),
+    pytest.param(make_huge, "has more than 16777216 bytes", id="huge"),
+    pytest.param(lambda path: path.write_bytes(b""), "has sha256 e3b0c44298", id="empty"),
+])
+def test_what_is_no_pinned_file_in_an_unpacked_folder_is_refused(place, damage, reason):
+    damage(unpack(place.root / "copy") / "masks" / "b.jpg")
+    with pytest.raises(ValueError, match=rf"copy.* (masks/b\.jpg )?{reason}"):
+        fetch(place, place.root / "copy")
+    assert_nothing_is_left(place)
+
+
+def test_a_linked_file_with_the_pinned_bytes_is_copied_as_a_file(place):
+    copy = unpack(place.root / "copy")
+    (copy / "masks" / "b.jpg").rename(place.root / "elsewhere.jpg")
+    (copy / "masks" / "b.jpg").symlink_to(place.root / "elsewhere.jpg")
+    fetch(place, copy)
+    assert read_tree(place.raw) == FILES
+    assert not [path for path in place.raw.rglob("*") if path.is_symlink()]
+
+
+def test_a_local_copy_that_is_neither_file_nor_folder_is_refused(place):
+    os.mkfifo(place.root / "pipe.zip")
+    with pytest.raises(ValueError, match=r"pipe\.zip is neither a zip nor a folder"):
+        fetch(place, place.root / "pipe.zip")
+
+
+@pytest.mark.parametrize("name", ["raw", "raw.part"])
+@pytest.mark.parametrize("kind", ["link", "link to nothing", "file"])
+def test_only_a_folder_is_replaced(place, name, kind):
+    path, other = place.raw.with_name(name), place.root / "other"
+    path.parent.mkdir()
+    if kind == "file":
+        path.write_bytes(b"mine")
+    else:
+        path.symlink_to(other)
+    if kind == "link":
+        unpack(other, {"mine.txt": b"mine"})
+    with pytest.raises(FileExistsError, match=rf"{name} is a link or a file; expected a folder"):
+        fetch_zip(place, pack(FILES))
+    assert path.is_symlink() or path.read_bytes() == b"mine"
+    assert read_tree(other) == ({"mine.txt": b"mine"} if kind == "link" else {})
+
+
+def test_what_an_ended_fetch_left_is_not_mixed_in(place):
+    unpack(place.raw.with_name("raw.part"), {"images/c.jpg": b"half", "masks/b.jpg": b"half"})
+    fetch_zip(place, pack(FILES))
+    assert read_tree(place.raw.parent) == {f"raw/{n}": c for n, c in FILES.items()}
+
+
+@contextmanager
+def acting_as_nobody():
+    """Permissions do not bind root."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+def test_a_folder_that_may_not_be_written_to_is_named(place):
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        unpack(folder, {"copy.zip": pack(FILES), "files.sha256": place.manifest.read_bytes()})
+        for path, rights in (("", 0o755), ("data", 0o555), ("downloads", 0o777)):
+            (folder / path).mkdir(exist_ok=True)
+            (folder / path).chmod(rights)
+        with acting_as_nobody(), pytest.raises(PermissionError, match=r"data/raw\.part"):
+            fetch_kvasir(folder / "data" / "raw", folder / "files.sha256", folder / "copy.zip",
+                         lambda done, total: None, downloads=folder / "downloads")
+        assert list((folder / "data").iterdir()) == []
+
+
+@contextmanager
+def room_for(size):
+    """No file can be longer, as on a full disk."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_disk_that_fills_up_while_files_are_unpacked_is_told_with_the_file(place):
+    unpack(place.raw, {"images/old.jpg": b"old"})
+    with pytest.raises(OSError, match=r"raw\.part/images/a\.jpg") as failure, room_for(5000):
+        fetch_zip(place, pack(FILES))
+    assert failure.value.errno
+    assert read_tree(place.raw.parent) == {"raw/images/old.jpg": b"old"}
+
+
+def test_a_disk_that_fills_up_while_downloading_is_no_fault_of_the_network(place):
+    with serve(whole(pack(FILES))) as server, room_for(500):
+        with pytest.raises(OSError, match=r"kvasir-seg\.part") as failure:
+            fetch(place, url=server.url)
+        assert failure.value.errno and len(server.ranges) == 1
+    assert not place.raw.exists()
 
 
 def test_a_local_copy_that_is_not_there_is_named(place):
@@ -312,14 +569,81 @@ def test_a_stalled_server_is_left_and_the_download_goes_on(place, monkeypatch):
     pytest.param(status(503), "503", id="503"),
     pytest.param(status(200), "web page", id="web page"),
     pytest.param(cut_off(b"x" * 500, after=0), "ended after 0 of 500 bytes", id="cut off"),
+    pytest.param(in_chunks(b"x" * 50, ends=False), "IncompleteRead", id="cut off between chunks"),
+    pytest.param(raw(b"220 a mail server\r\n"), "BadStatusLine", id="not HTTP"),
+    pytest.param(raw(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000), "LineTooLong", id="long header"),
+    pytest.param(raw(b""), "RemoteDisconnected", id="no answer"),
+    pytest.param(redirect("file:///etc/hostname"), "not allowed", id="redirect to a file"),
+    pytest.param(redirect("ftp://127.0.0.1:9/k.zip"), "URLError", id="redirect to FTP"),
+    pytest.param(redirect("http://[bad/k.zip"), "ValueError", id="redirect to no address"),
+    pytest.param(redirect("/k.zip"), "infinite loop", id="redirect to itself"),
 ])
 def test_a_download_that_keeps_failing_says_what_to_do(place, answer, reason):
     with serve(answer) as server, pytest.raises(ConnectionError) as refusal:
         fetch(place, url=server.url)
     for part in (server.url, reason, "browser", "KVASIR_SEG_ARCHIVE", "data.source=demo"):
         assert part in str(refusal.value)
-    assert len(server.ranges) == archive.TRIES
+    assert len(server.ranges) >= archive.TRIES
     assert not place.raw.exists()
+
+
+@pytest.mark.parametrize("answers", [
+    pytest.param([redirect("/elsewhere.zip"), whole(pack(FILES))], id="redirect"),
+    pytest.param([in_chunks(pack(FILES)[:99], pack(FILES)[99:])], id="no declared length"),
+    pytest.param([whole(pack(FILES), length="many")], id="a length that is no number"),
+])
+def test_a_server_may_send_in_other_ways(place, answers):
+    with serve(*answers) as server:
+        fetch(place, url=server.url)
+    assert read_tree(place.raw) == FILES
+
+
+@pytest.mark.parametrize("answers", [
+    pytest.param([without_end()], id="no declared length"),
+    pytest.param([without_end(Content_Length=str(10**12))], id="a declared length"),
+    pytest.param([without_end(206, Content_Range="bytes 100-999/1000"), without_end()],
+                 id="as the rest of a file"),
+])
+def test_a_server_that_sends_without_end_fills_no_disk(place, answers):
+    room = len(FILES) * archive.ROOM_OF_FILE
+    unpack(place.downloads, {place.part.name: pack(FILES)[:100]})
+    words = rf"server sends \d+ bytes or more; expected {room} at most; tried 4 times"
+    with serve(*answers) as server, room_for(room), pytest.raises(ConnectionError, match=words):
+        fetch(place, url=server.url)
+    assert_nothing_is_left(place)
+
+
+@pytest.mark.parametrize("sent", ["bytes 0-999/1000", "bytes 1000-1999/2000", "bytes */1000", ""])
+def test_a_range_that_was_not_asked_for_is_not_appended(place, sent):
+    content = pack(FILES)
+    unpack(place.downloads, {place.part.name: content[:100]})
+    with serve(of_the_wrong_range(content, sent), with_range(content)) as server:
+        fetch(place, url=server.url)
+    assert server.ranges == ["bytes=100-", None]
+    assert read_tree(place.raw) == FILES
+
+
+def test_a_file_that_changed_between_two_tries_is_refused_and_the_next_run_begins_anew(place):
+    content = pack(FILES)
+    other = pack(FILES | {"images/b.jpg": bytes(range(256)) * 30})
+    with serve(cut_off(other, after=900), with_range(content)) as server:
+        with pytest.raises(ValueError, match=r"no whole zip archive|has sha256"):
+            fetch(place, url=server.url)
+        assert server.ranges == [None, "bytes=900-"]
+        assert_nothing_is_left(place)
+        fetch(place, url=server.url)
+    assert server.ranges[2:] == [None]
+    assert read_tree(place.raw) == FILES
+
+
+def test_nothing_is_downloaded_through_a_link(place):
+    place.downloads.mkdir()
+    unpack(place.root, {"mine.txt": b"mine"})
+    place.part.symlink_to(place.root / "mine.txt")
+    with serve(whole(pack(FILES))) as server:
+        fetch(place, url=server.url)
+    assert (place.root / "mine.txt").read_bytes() == b"mine"
+    assert read_tree(place.raw) == FILES
 
 
 def test_without_a_network_the_message_says_what_to_do(place):
@@ -354,15 +678,40 @@ def test_a_corrupt_download_is_removed_so_that_the_next_begins_anew(place):
     assert read_tree(place.raw) == FILES
 
 
-def test_a_second_download_at_the_same_time_refuses(place):
+@pytest.mark.parametrize("kind", ["download", "zip", "folder"])
+def test_a_second_fetch_at_the_same_time_refuses_and_leaves_the_first_alone(place, kind):
+    copies = {"download": None, "zip": place.root / "copy.zip", "folder": place.root / "copy"}
+    unpack(place.root, {"copy.zip": pack(FILES)})
+    unpack(place.root / "copy")
+    unpack(place.raw.with_name("raw.part"), {"images/a.jpg": b"of the first"})
     place.downloads.mkdir()
-    lock = FileLock(place.downloads / "fetch.lock")
-    with lock, pytest.raises(OSError, match="another fetch"):
-        fetch(place)
-    assert not place.raw.exists()
+    with (
+        FileLock(place.downloads / "fetch.lock"),
+        pytest.raises(OSError, match=r"another fetch is running, it holds .*fetch\.lock"),
+    ):
+        fetch(place, copies[kind])
+    assert read_tree(place.raw.parent) == {"raw.part/images/a.jpg": b"of the first"}
 
 
 # The pinned list.
+
+@pytest.mark.parametrize("line", [
+    "", "no digest", "a" * 63 + "  images/a.jpg", "a" * 64 + " images/a.jpg", "a" * 64 + "  ",
+    "a" * 64 + "  ../a.jpg", "a" * 64 + "  Kvasir-SEG/../a.jpg", "a" * 64 + "  /a.jpg",
+    "a" * 64 + "  images/../../a.jpg", "a" * 64 + "  C:/a.jpg", "a" * 64 + "  images\\a.jpg",
+])
+def test_a_line_that_pins_no_file_below_the_folder_is_refused(tmp_path, line):
+    path = tmp_path / "files.sha256"
+    path.write_text(f"{'0' * 64}  Kvasir-SEG/images/b.jpg\n{line}\n")
+    with pytest.raises(ValueError, match=r"files\.sha256, line 2 is .*expected a sha256"):
+        read_manifest(path)
+
+
+def test_a_list_that_pins_nothing_is_refused(tmp_path):
+    (tmp_path / "files.sha256").touch()
+    with pytest.raises(ValueError, match=r"files\.sha256, line 1 is ''"):
+        read_manifest(tmp_path / "files.sha256")
+
 
 def test_the_manifest_pins_1000_images_with_a_mask_each():
     path = Path(__file__).parents[1] / "data" / "kvasir-seg.sha256"

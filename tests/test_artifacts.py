@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -27,8 +28,10 @@ from experiments.engine import list_modules
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 import demo  # noqa: E402
+import mend_lock  # noqa: E402
 import setup_environment  # noqa: E402
 import update_readme  # noqa: E402
+import verify_cache  # noqa: E402
 
 RECIPE = dataclasses.replace(
     load_section("improved", Recipe, ROOT / "params.yaml"),
@@ -192,6 +195,44 @@ def test_the_demo_changes_only_known_parameters(tmp_path):
     assert changed["data"]["source"] == "demo"
     with pytest.raises(KeyError, match=r"has no key train\.epoch"):
         demo.set_params(path, {"train.epoch": 1})
+
+
+def test_a_damaged_object_of_the_cache_is_found(tmp_path):
+    for name, content in (("", b"a file"), (".dir", b"[]")):
+        digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        path = tmp_path / "files" / "md5" / digest[:2] / f"{digest[2:]}{name}"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+        assert list(verify_cache.find_damaged(tmp_path)) == []
+    path.write_bytes(b"[0]")
+    assert list(verify_cache.find_damaged(tmp_path)) == [path]
+
+
+def test_a_lock_of_dvc_that_a_full_disk_cut_off_is_removed_and_no_other(tmp_path, monkeypatch):
+    monkeypatch.setattr(mend_lock, "MOMENT", 0)
+    lock = tmp_path / ".dvc" / "tmp" / "rwlock"
+    mend_lock.main(tmp_path)  # there is none
+    lock.parent.mkdir(parents=True)
+    for content, stays in (("{}", True), ('{"write": {"a": {"pid"', False), ("", False)):
+        lock.write_text(content)
+        mend_lock.main(tmp_path)
+        assert lock.exists() == stays
+
+
+def test_an_interrupted_set_up_begins_anew_and_no_other_folder_is_emptied(tmp_path):
+    (tmp_path / "tools").mkdir()
+    shutil.copy(ROOT / "tools" / "setup_environment.py", tmp_path / "tools")
+    (tmp_path / "requirements.lock").write_text("")
+    (tmp_path / "pyproject.toml").write_text("no project: pip ends here")
+    (tmp_path / ".venv").mkdir()
+    left = tmp_path / ".venv" / "left.txt"
+    left.write_text("of somebody else, or half a package")
+    for is_there in (True, False):
+        command = [sys.executable, str(tmp_path / "tools" / "setup_environment.py")]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode != 0
+        assert "Run this again" in done.stderr
+        assert left.exists() == is_there
 
 
 def test_the_environment_follows_its_inputs(tmp_path):

@@ -191,6 +191,19 @@ def test_a_mask_of_other_values_is_not_taken_for_an_empty_one(tmp_path, values):
         assert read.any()
 
 
+@pytest.mark.parametrize("make", [
+    pytest.param(lambda path: path.write_bytes(b""), id="empty"),
+    pytest.param(lambda path: path.write_bytes(b"<svg/>"), id="not an image"),
+    pytest.param(lambda path: path.mkdir(), id="a folder"),
+    pytest.param(lambda path: Image.new("L", (8001, 48)).save(path), id="too many pixels"),
+    pytest.param(lambda path: Image.new("L", (64, 31)).save(path), id="too few pixels"),
+])  # fmt: skip
+def test_a_mask_that_can_not_be_read_is_named(tmp_path, make):
+    make(tmp_path / "a.png")
+    with pytest.raises((ValueError, IsADirectoryError), match=r"a\.png"):
+        read_label(tmp_path / "a.png", 48, 64)
+
+
 def test_a_grey_photo_is_no_mask(tmp_path):
     grey = cv2.cvtColor(draw(2).image, cv2.COLOR_RGB2GRAY)
     for name, pixels in (("a.png", grey), ("b.jpg", draw(2).image)):

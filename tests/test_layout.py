@@ -1,9 +1,14 @@
 """The order of the modules, one door for each large library, and sizes that stay readable."""
 
 import ast
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import pytest_socket
 
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = ROOT / "src" / "effiseg"
@@ -21,7 +26,7 @@ DOORS = {  # a library and the only modules that import it
     "onnxruntime": {"predictors"},
     "openvino": {"predictors"},
     "gradio": {"demo_page"},
-    "filelock": {"archive", "checkpoints"},
+    "filelock": {"archive", "locks"},
 }
 
 
@@ -85,7 +90,44 @@ def test_what_lies_below_does_not_know_what_lies_above(folder, unknown):
 @pytest.mark.parametrize("path", sorted((ROOT / "stages").glob("*.py")), ids=lambda p: p.stem)
 def test_a_stage_says_what_it_reads_and_writes(path):
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
-    if path.stem not in ("__init__", "fit", "judge", "paths", "progress"):
+    if path.stem not in ("__init__", "alone", "fit", "judge", "paths", "progress"):
         assert docstring.startswith("Stage")
         assert "\nReads " in docstring
         assert "\nWrites " in docstring
+
+
+def test_the_code_has_no_unsafe_call_and_the_style_that_it_should():
+    """No pickle, eval, unsafe YAML or torch.load, unchecked certificates, subprocess by a shell:
+    pyproject.toml lists the rules."""
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "--no-cache", "."],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_test_can_not_reach_beyond_this_machine():
+    with pytest.raises(pytest_socket.SocketConnectBlockedError):
+        socket.create_connection(("192.0.2.1", 80), timeout=5)
+
+
+def test_nothing_is_asked_of_a_network_at_import():
+    modules = [f"effiseg.{name}" for name in module_order()] + ["effiseg.commands"]
+    modules += [f"effiseg.commands.{p.stem}" for p in (LIBRARY / "commands").glob("[a-z]*.py")]
+    modules += [f"stages.{path.stem}" for path in (ROOT / "stages").glob("[a-z]*.py")]
+    code = """
+import importlib, sys
+
+def refuse(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
+        raise SystemExit(f"{event} {arguments}")
+
+sys.addaudithook(refuse)
+for module in sys.argv[1:]:
+    importlib.import_module(module)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *modules], cwd=ROOT, capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr

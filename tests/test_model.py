@@ -107,6 +107,13 @@ def test_weights_may_come_from_a_file(tmp_path):
     assert torch.equal(loaded.conv_stem.weight, full.conv_stem.weight)
 
 
+def test_a_tag_of_timm_names_the_weights_and_no_other_network():
+    tagged, plain = (build_encoder(f"tf_efficientnet_b0{tag}", False) for tag in (".aa_in1k", ""))
+    assert tagged.network.state_dict().keys() == plain.network.state_dict().keys()
+    with pytest.raises(ValueError, match=r"'tf_efficientnet_b0\.none'; expected an EfficientNet"):
+        build_encoder("tf_efficientnet_b0.none", False)
+
+
 def test_an_unknown_encoder_is_refused():
     with pytest.raises(ValueError, match=r"encoder is 'resnet18'; expected an EfficientNet"):
         build("resnet18")

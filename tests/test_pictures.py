@@ -6,6 +6,7 @@ reads with Pillow.
 
 import os
 import struct
+import tracemalloc
 import zlib
 
 import cv2
@@ -15,7 +16,7 @@ import tifffile
 from PIL import Image
 
 from effiseg.images import read_image
-from effiseg.pictures import SUFFIXES, is_video, list_sources, read_picture
+from effiseg.pictures import LARGEST_FILE, SUFFIXES, is_video, list_sources, read_picture
 
 ORIENTATION, X_RESOLUTION = 0x112, 0x11A
 SHORT, ASCII = 3, 2  # types of EXIF values
@@ -386,6 +387,39 @@ def test_a_header_that_promises_too_many_pixels_is_refused(tmp_path, side):
     write_png_header(tmp_path / "a.png", side, side)
     with pytest.raises(ValueError, match=r"a\.png.*expected (32 to|at most) 8000 a side"):
         read_picture(tmp_path / "a.png")
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("side", [8001, 12_000, 60_000])
+def test_a_jpeg_that_promises_too_many_pixels_is_refused(tmp_path, side):
+    path = write_with_opencv(tmp_path / "a.jpg", draw_noise(40, 48))
+    content = path.read_bytes()
+    size = struct.pack(">HH", 40, 48)
+    assert content.count(size) == 1
+    path.write_bytes(content.replace(size, struct.pack(">HH", side, side)))
+    with pytest.raises(ValueError, match=r"a\.jpg.*expected (32 to|at most) 8000 a side"):
+        read_picture(path)
+
+
+def test_a_file_larger_than_any_picture_is_not_read_into_memory(tmp_path):
+    (tmp_path / "a.tif").touch()
+    os.truncate(tmp_path / "a.tif", LARGEST_FILE + 1)
+    with pytest.raises(ValueError, match=rf"a\.tif has {LARGEST_FILE + 1} bytes; expected at most"):
+        read_picture(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_small_file_of_many_deep_pixels_takes_little_memory(tmp_path, channels):
+    pixels = np.zeros((1000, 1000, channels), np.uint16)
+    pixels[0, 0] = 65535
+    (tmp_path / "a.png").write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+    tracemalloc.start()
+    try:
+        read_picture(tmp_path / "a.png")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 5 * pixels.nbytes  # as float64 at once it would be twelve times that
 
 
 def test_a_png_whose_texts_unpack_to_too_much_is_refused_by_name(tmp_path):

@@ -18,13 +18,21 @@ TINY = {
 }
 
 
-def run(*command, folder):
+def start(*command, folder):
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
     environment["OMP_NUM_THREADS"] = "1"
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def run(*command, folder):
+    process = start(*command, folder=folder)
+    said, warned = process.communicate()
+    assert process.returncode == 0, f"{command}\n{said}\n{warned}"
+    return said
 
 
 def git(*arguments, folder):
@@ -61,6 +69,19 @@ def test_a_second_machine_gets_the_results_from_a_shared_folder(trained, tmp_pat
         assert (other / name).read_bytes() == (trained / name).read_bytes()
     again = run(*DVC, "repro", "--allow-missing", "train_baseline", folder=other)
     assert "Running stage" not in again
+
+
+def test_two_repros_at_once_do_not_harm_each_other(trained):
+    before = (trained / "dvc.lock").read_text(encoding="utf-8")
+    weights = (trained / "models" / "baseline" / "weights.safetensors").read_bytes()
+    both = [start(*DVC, "repro", "--force", "train_baseline", folder=trained) for _ in range(2)]
+    said = ["".join(process.communicate(timeout=600)) for process in both]
+    assert 0 in [process.returncode for process in both], said
+    for process, text in zip(both, said, strict=True):
+        assert process.returncode == 0 or "lock" in text or "wait until it ends" in text
+    assert run(*DVC, "repro", "train_baseline", folder=trained)
+    assert (trained / "dvc.lock").read_text(encoding="utf-8") == before
+    assert (trained / "models" / "baseline" / "weights.safetensors").read_bytes() == weights
 
 
 def test_a_sweep_runs_in_copies_with_the_code_of_its_start(trained):

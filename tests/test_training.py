@@ -1,6 +1,7 @@
 """Training: the same seed gives the same bytes, also across an interruption."""
 
 import dataclasses
+import os
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ import torch
 from effiseg.arrays import Arrays
 from effiseg.augment import Augmentation
 from effiseg.batches import draw_order, load_batches, plan_epoch
-from effiseg.checkpoints import fingerprint_of, only_writer, write_state
+from effiseg.checkpoints import fingerprint_of, read_state, write_state
 from effiseg.distribution import Group
+from effiseg.locks import only_process
 from effiseg.model import build_model
 from effiseg.precision import pick_device, to_input
 from effiseg.predict import predict_probabilities
@@ -218,13 +220,13 @@ def test_a_prediction_does_not_depend_on_its_batch():
     assert np.allclose(together, alone, atol=0.02)  # bfloat16
 
 
-def test_a_second_writer_is_refused(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with only_writer(tmp_path / "baseline"):  # noqa: SIM117
-        with pytest.raises(RuntimeError, match=r"process \d+ is already training"):
-            with only_writer(tmp_path / "baseline"):
+def test_a_second_process_is_refused_by_the_name_of_the_first(tmp_path):
+    lock = tmp_path / "baseline.lock"
+    with only_process(lock, "training it"):  # noqa: SIM117
+        with pytest.raises(RuntimeError, match=f"process {os.getpid()} is already training it"):
+            with only_process(lock, "training it"):
                 pass
-    with only_writer(tmp_path / "baseline"):
+    with only_process(lock, "training it"):
         pass
 
 
@@ -243,4 +245,16 @@ def test_a_state_that_could_not_be_written_leaves_the_last_one(tmp_path):
     write_state(path, {"epoch": 1})
     with pytest.raises(AttributeError):
         write_state(path, {"epoch": lambda: 2})  # can't be pickled
-    assert torch.load(path, weights_only=True) == {"epoch": 1}
+    assert read_state(path) == {"epoch": 1}
+
+
+@pytest.mark.parametrize("damage", ["a bit", "cut off", "empty", "longer"])
+def test_a_damaged_state_is_refused_with_what_to_do(tmp_path, damage):
+    path = tmp_path / "state.pt"
+    write_state(path, {"weight": torch.arange(1000.0)})
+    content = bytearray(path.read_bytes())
+    changed = {"cut off": content[:-1], "empty": b"", "longer": content + b"0"}
+    content[len(content) // 2] ^= 1  # amid the weights, where torch itself would not notice
+    path.write_bytes(changed.get(damage, content))
+    with pytest.raises(ValueError, match=r"state\.pt .* Delete it and run again"):
+        read_state(path)

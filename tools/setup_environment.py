@@ -2,8 +2,8 @@
 
     python tools/setup_environment.py
 
-Does nothing when the environment already fits; an interrupted set-up is done again. Needs Python
-3.10 or newer and nothing else.
+Does nothing when the environment already fits. An interrupted set-up begins anew from an empty
+folder, as pip may have left half a package. Needs Python 3.10 or newer and nothing else.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = ROOT / ".venv"
 STAMP = ENVIRONMENT / "effiseg.stamp"
 INPUTS = ("requirements.lock", "pyproject.toml")
+UNFINISHED = "unfinished"  # in the stamp while packages are installed
 
 
 def main() -> None:
@@ -26,8 +27,9 @@ def main() -> None:
     if STAMP.is_file() and STAMP.read_text() == expected:
         return
     print(f"Setting up {ENVIRONMENT} (a few minutes the first time)", flush=True)
-    STAMP.unlink(missing_ok=True)
-    venv.create(ENVIRONMENT, with_pip=True)
+    was_interrupted = STAMP.is_file() and STAMP.read_text() == UNFINISHED
+    venv.create(ENVIRONMENT, with_pip=True, clear=was_interrupted)
+    STAMP.write_text(UNFINISHED)
     python = ENVIRONMENT / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     for arguments in (["-r", "requirements.lock"], ["--no-deps", "--editable", "."]):

@@ -1,14 +1,23 @@
-"""Write the committed numbers into README.md, between the marks of each generated part.
+"""Write the committed numbers into README*.md, docs/architecture.md, docs/paper-study.md and
+docs/report*.md, between the marks of each generated part.
 
     python tools/update_readme.py
 """
 
+import ast
 import csv
+import io
 import json
 import re
+import statistics
+from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 
+import report_parts
 import yaml
+from dvc.compare import TabularData, diff_table, metrics_table
+from dvc.utils.diff import diff
 
 ROOT = Path(__file__).resolve().parents[1]
 SCORES = {
@@ -29,6 +38,8 @@ GOALS = {  # ends of records' names in benchmarks/results.json, and the goal for
     ("epoch", ("batch 8",)): ("an epoch, times the reference", 3.0),
     ("data path", ("data path",)): ("the data path, times the reference", 5.0),
 }
+DIGITS = 5  # of `dvc metrics`, as long as nobody asks for others
+PRINTED = ("difference", "metrics")  # parts that DVC prints, whatever the language
 LARGEST = 3  # operators of the profile that are named
 NETWORK = re.compile(r"network, (?P<size>\d+) px, batch (?P<batch>\d+): (?P<name>.+)")
 PREDICTION_GOALS = {  # networks of benchmarks/prediction.json, and the goal for the fastest of them
@@ -38,25 +49,18 @@ PREDICTION_GOALS = {  # networks of benchmarks/prediction.json, and the goal for
 
 
 def main() -> None:
-    path = ROOT / "README.md"
-    path.write_text(fill(path.read_text(encoding="utf-8"), ROOT), encoding="utf-8")
+    for document in PARTS:
+        path = ROOT / document
+        path.write_text(fill(path.read_text(encoding="utf-8"), ROOT, document), encoding="utf-8")
 
 
-def fill(text: str, root: Path) -> str:
-    """The text with each part `<!-- NAME -->...<!-- /NAME -->` written anew."""
-    parts = {
-        "results": write_results(root),
-        "ablation": write_ablation(root),
-        "proof": write_proof(root),
-        "speed": write_speed(root),
-        "prediction": write_prediction(root),
-        "shipped": write_shipped(root),
-    }
-    for name, content in parts.items():
+def fill(text: str, root: Path, document: str = "README.md") -> str:
+    """The text with each part `<!-- NAME -->...<!-- /NAME -->` of the document written anew."""
+    for name, write in PARTS[document].items():
         pattern = rf"<!-- {name} -->.*?<!-- /{name} -->"
         if not re.search(pattern, text, re.DOTALL):
-            raise ValueError(f"README.md has no part <!-- {name} -->...<!-- /{name} -->")
-        part = f"<!-- {name} -->\n{content}\n<!-- /{name} -->"
+            raise ValueError(f"{document} has no part <!-- {name} -->...<!-- /{name} -->")
+        part = f"<!-- {name} -->\n{write(root)}\n<!-- /{name} -->"
         text = re.sub(pattern, lambda _, part=part: part, text, flags=re.DOTALL)
     return text
 
@@ -128,6 +132,63 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
+def write_metrics(root: Path) -> str:
+    """What `dvc metrics show` prints of both models."""
+    files = {
+        f"metrics/{model}.json": {"data": read_scores(root, model)}
+        for model in ("baseline", "improved")
+    }
+    table = metrics_table({"": {"data": files}}, precision=DIGITS, round_digits=True)
+    return print_table(table)
+
+
+def write_difference(root: Path) -> str:
+    """What `dvc metrics diff baseline improved` prints of the revisions of tools/revisions.py."""
+    sides = [
+        {"metrics/metrics.json": {"data": read_scores(root, model)}}
+        for model in ("baseline", "improved")
+    ]
+    table = diff_table(
+        diff(*sides), title="Metric", precision=DIGITS, round_digits=True,
+        a_rev="baseline", b_rev="improved",
+    )  # fmt: skip
+    return print_table(table)
+
+
+def read_scores(root: Path, model: str) -> dict:
+    """The committed scores of a model."""
+    return json.loads((root / "metrics" / f"{model}.json").read_text(encoding="utf-8"))
+
+
+def print_table(table: TabularData) -> str:
+    """A block with the table as DVC prints it."""
+    with redirect_stdout(io.StringIO()) as printed:
+        table.render()
+    return f"```text\n{printed.getvalue().rstrip()}\n```"
+
+
+def write_modules(root: Path) -> str:
+    """The modules of the library in their order, each with the first sentence of its docstring."""
+    listing = (root / "docs" / "architecture.md").read_text(encoding="utf-8").split("```")[1]
+    rows = start_table("module", "what it is")
+    for name in (name.strip() for name in listing.split(",")):
+        path = root / "src" / "effiseg" / f"{name}.py"
+        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        sentence = " ".join(docstring.split("\n\n")[0].split()).split(". ")[0].rstrip(".")
+        rows.append(f"| [{name}](../src/effiseg/{name}.py) | {sentence} |")
+    return "\n".join(rows)
+
+
+def write_speed_goals(root: Path) -> str:
+    """The goals of training and of prediction, and what was measured."""
+    training, prediction = (
+        json.loads((root / "benchmarks" / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("results", "prediction")
+    )
+    lines = [f"Measured on: {training[0]['device']}.", "", *write_goals(training)]
+    return "\n".join([*lines, *write_prediction_goals(list_networks(prediction), prediction)])
+
+
 def write_speed(root: Path) -> str:
     """The table of benchmarks/results.json."""
     records = json.loads((root / "benchmarks" / "results.json").read_text(encoding="utf-8"))
@@ -170,11 +231,7 @@ def write_prediction(root: Path) -> str:
     """The tables of benchmarks/prediction.json, and its goals."""
     path = root / "benchmarks" / "prediction.json"
     records = json.loads(path.read_text(encoding="utf-8"))
-    networks: dict[str, dict[str, dict]] = {}
-    for row in records:
-        if match := NETWORK.fullmatch(row["name"]):
-            column = f"{match['size']} px" + ("" if match["batch"] == "1" else ", batch 8")
-            networks.setdefault(match["name"], {})[column] = row
+    networks = list_networks(records)
     columns = list(next(iter(networks.values())))
     title = f"Measured on: {records[0]['device']}. Images a second, and times the reference."
     rows = [title, ""]
@@ -191,6 +248,16 @@ def write_prediction(root: Path) -> str:
             numbers = f"{r['reference']:g} | {r['ours']:g} | {r['unit']} | {r['ratio']:g}"
             rows.append(f"| {r['name']} | {numbers} |")
     return "\n".join([*rows, "", *write_prediction_goals(networks, records)])
+
+
+def list_networks(records: list[dict]) -> dict[str, dict[str, dict]]:
+    """The record of each network and input, such as "352 px, batch 8"."""
+    networks: dict[str, dict[str, dict]] = {}
+    for row in records:
+        if match := NETWORK.fullmatch(row["name"]):
+            column = f"{match['size']} px" + ("" if match["batch"] == "1" else ", batch 8")
+            networks.setdefault(match["name"], {})[column] = row
+    return networks
 
 
 def write_prediction_goals(networks: dict[str, dict[str, dict]], records: list[dict]) -> list[str]:
@@ -221,6 +288,243 @@ def write_shipped(root: Path) -> str:
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 
+
+def start_table(*titles: str) -> list[str]:
+    """The first two lines of a table."""
+    return [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+
+
+def write_data(root: Path) -> str:
+    """The images of each part of the split, from data/split.csv, and near duplicates."""
+    title = "polyp area, % of the image: median"
+    rows = start_table("", "images", title, "smallest", "largest")
+    images = read_rows(root / "data" / "split.csv")
+    for part in ("train", "validation", "test"):
+        areas = [100 * float(row["area_fraction"]) for row in images if row["split"] == part]
+        cells = [f"{f(areas):.1f}" for f in (statistics.median, min, max)]
+        rows.append(f"| {part} | {len(areas)} | {' | '.join(cells)} |")
+    sides = [(int(row["width"]), int(row["height"])) for row in images]
+    (least, most), (low, high) = ((min(each), max(each)) for each in zip(*sides, strict=True))
+    pairs = read_rows(root / "data" / "near_duplicate_pairs.csv")
+    apart = sum(row["effisegnet_split_a"] != row["effisegnet_split_b"] for row in pairs)
+    tested = read_rows(root / "plots" / "test_images.csv")
+    near = {row["name"] for row in tested if row["near_duplicate"] == "True"}
+    text = (
+        f"Images are {least} to {most} pixels wide and {low} to {high} high. {len(pairs)} pairs of "
+        f"images are near duplicates of each other; {apart} of them lie in two different parts of "
+        f"the split, and {len(near)} test images have their twin among the training images."
+    )
+    return "\n".join([*rows, "", text])
+
+
+def write_averages(root: Path) -> str:
+    """Means over images beside pooled scores, of the paper and of both models."""
+    rows = start_table("model", "mean Dice", "pooled Dice (F1)", "difference")
+    scores = {}
+    for row in read_rows(root / "data" / "published.csv"):
+        start = "" if row["pretrained"] == "yes" else ", from scratch"
+        name = f"EffiSegNet-{row['variant']}{start}, paper"
+        scores[name] = float(row["mean_dice"]), float(row["f1_pooled"])
+    for name in ("baseline", "improved"):
+        own = json.loads((root / "metrics" / f"{name}.json").read_text(encoding="utf-8"))
+        scores[f"{name}, original size"] = own["dice"], own["dice_pooled"]
+    for name, (mean, pooled) in scores.items():
+        rows.append(f"| {name} | {mean:.4f} | {pooled:.4f} | {pooled - mean:+.4f} |")
+    return "\n".join(rows)
+
+
+def read_published(root: Path) -> list[dict[str, str]]:
+    """The paper's pre-trained variants."""
+    rows = read_rows(root / "data" / "published.csv")
+    return [row for row in rows if row["pretrained"] == "yes"]
+
+
+def read_costs(root: Path) -> dict:
+    """What benchmarks.variants wrote."""
+    return json.loads((root / "benchmarks" / "variants.json").read_text(encoding="utf-8"))
+
+
+def write_shapes(root: Path) -> str:
+    """The shape of what leaves each step, C x H x W."""
+    b0, lite0 = (read_costs(root)["shapes"][name] for name in ("B0", "Lite0"))
+    rows = start_table(
+        "step", "B0, paper's order", "Lite0, paper's order", "Lite0, as computed here"
+    )
+    for one, other in zip(b0, lite0, strict=True):
+        cells = [other["step"], one["published"], other["published"], other["ours"]]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def write_layers(root: Path) -> str:
+    """What a ghost module costs beside its alternatives."""
+    rows = start_table(
+        "layer that gives 32 channels", "parameters", "multiply-accumulates a pixel"
+    )
+    for name, cost in read_costs(root)["layers"].items():
+        rows.append(f"| {name} | {cost['parameters']:,} | {cost['macs_per_pixel']:,} |")
+    return "\n".join(rows)
+
+
+def write_parts(root: Path) -> str:
+    """Which part of a network holds the parameters, and which has the work."""
+    rows = start_table("network", "part", "parameters", "share", "multiply-accumulates", "share")
+    for name in ("B0", "Lite0", "B4"):
+        cost = read_costs(root)["variants"][name]
+        parameters, macs = cost["parameters"], cost["macs_published"]
+        for part, number in parameters.items():
+            share, work = number / sum(parameters.values()), macs[part] / sum(macs.values())
+            cells = [f"{number:,}", f"{share:.2%}", f"{macs[part] / 1e6:,.1f} M", f"{work:.1%}"]
+            rows.append(f"| {name}, {cost['size']} px | {part} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def write_fusion(root: Path) -> str:
+    """What the fusion costs in the paper's order and in ours."""
+    order = "paper's order"
+    rows = start_table(
+        "network", f"multiply-accumulates: {order}", "here", f"bytes moved: {order}", "here"
+    )
+    for name in ("B0", "B4", "improved"):
+        cost = read_costs(root)["variants"][name]
+        macs = [cost[key]["fusion"] / 1e6 for key in ("macs_published", "macs")]
+        moved = [cost[key] / 2**20 for key in ("fusion_bytes_published", "fusion_bytes")]
+        cells = [f"{number:,.1f} M" for number in macs] + [f"{each:,.0f} MiB" for each in moved]
+        rows.append(f"| {name}, {cost['size']} px | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def write_variants(root: Path) -> str:
+    """Parameters and multiply-accumulates of every variant, counted and published."""
+    published = {row["variant"]: row for row in read_published(root)}
+    rows = start_table(
+        *("variant", "px", "channels of the five scales"),
+        *("parameters, M: used", "used and unused", "paper"),
+        *("multiply-accumulates, G: paper's order", "paper", "here"),
+    )
+    for name, cost in read_costs(root)["variants"].items():
+        theirs = published.get(name, {"params_millions": "-", "gmacs": "-"})
+        used = sum(cost["parameters"].values())
+        own = name in ("baseline", "improved")
+        title = f"{name} ({cost['encoder'].removeprefix('tf_efficientnet_').title()})"
+        cells = [title if own else name, str(cost["size"])]
+        cells.append(", ".join(map(str, cost["channels"])))
+        cells += [f"{used / 1e6:.2f}", f"{(used + cost['unused_parameters']) / 1e6:.2f}"]
+        cells += [theirs["params_millions"], f"{sum(cost['macs_published'].values()) / 1e9:.2f}"]
+        cells += [theirs["gmacs"], f"{sum(cost['macs'].values()) / 1e9:.2f}"]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def write_recipes(root: Path) -> str:
+    """What the baseline and the improved model keep of the published recipe."""
+    params = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    plan = yaml.safe_load((root / "experiments" / "variants.yaml").read_text(encoding="utf-8"))
+    long, sizes = plan["schedules"]["long"], [row["input_px"] for row in read_published(root)]
+    train, models = params["train"], [params["baseline"], params["improved"]]
+    shipped = [root / "src" / "effiseg" / "shipped" / name for name in ("baseline", "improved")]
+    configs = [json.loads((each / "config.json").read_text(encoding="utf-8")) for each in shipped]
+    table = {
+        "encoder": ["B0 to B7", *(f"`{model['encoder']}`" for model in models)],
+        "input, pixels": [f"{sizes[0]} to {sizes[-1]}", *(model["size"] for model in models)],
+        "decoder channels": ["32", *(model["decoder_channels"] for model in models)],
+        "upsampling": ["nearest", *(model["upsampling"] for model in models)],
+        "augmentation": ["its text", *(f"`{model['augmentation']}`" for model in models)],
+        "epochs": [long["epochs"], *(model["epochs"] for model in models)],
+        "learning rate at the start": [f"{float(each['lr']):g}" for each in (long, train, train)],
+        "batch": ["8; B5 to B7 as memory allows", *[train["batch_size"]] * 2],
+        "weights that are tested": ["last", *(model["weights"] for model in models)],
+        "seed": ["42", *[train["seed"]] * 2],
+        "threshold": ["0.5", *[params["evaluate"]["threshold"]] * 2],
+        "predicts the mean of four mirror images": [
+            "no", *("yes" if config["test_flips"] else "no" for config in configs)
+        ],
+    }
+    rows = [f"| {key} | {' | '.join(map(str, values))} |" for key, values in table.items()]
+    return "\n".join([*start_table("", "paper", "baseline", "improved"), *rows])
+
+
+def write_uncertainty(root: Path) -> str:
+    """How far test images and seeds let a mean be known, from the committed scores."""
+    rows = start_table(
+        *("model", "mean Dice, input size", "standard deviation", "standard error"),
+        *("95 % interval", "images below 0.8", "last validation Dice"),
+    )
+    curves = read_rows(root / "plots" / "learning_curves.csv")
+    errors = {}
+    for model in ("baseline", "improved"):
+        dice = read_test_dice(root, model)
+        mean, spread = statistics.mean(dice), statistics.stdev(dice)
+        errors[model] = spread / len(dice) ** 0.5
+        low, high = (mean + sign * 1.96 * errors[model] for sign in (-1, 1))
+        last = [row["validation_dice"] for row in curves if row["model"] == model][-1]
+        cells = [f"{number:.4f}" for number in (mean, spread, errors[model])]
+        cells += [f"{low:.4f} to {high:.4f}", str(sum(d < 0.8 for d in dice)), f"{float(last):.4f}"]
+        rows.append(f"| {model} | {' | '.join(cells)} |")
+    return "\n".join([*rows, "", write_yardstick(root, errors["improved"], len(dice))])
+
+
+def read_test_dice(root: Path, model: str) -> list[float]:
+    """Of each test image, at the model's input size, as the paper scores."""
+    rows = read_rows(root / "plots" / "test_images.csv")
+    return [float(row["dice_input"]) for row in rows if row["model"] == model]
+
+
+def write_yardstick(root: Path, error: float, images: int) -> str:
+    """The differences of the paper's table, measured by the standard error of our own mean."""
+    dice = {row["variant"]: float(row["mean_dice"]) for row in read_published(root)}
+    best = max(dice, key=dice.get)
+    within = [name for name, value in dice.items() if dice[best] - value < 1.96 * error]
+    runs = read_rows(root / "metrics" / "seeds.csv")
+    own = {
+        model: [float(run["dice_input"]) for run in runs if run["model"] == model]
+        for model in ("baseline", "improved")
+    }
+    seeds = "; ".join(
+        f"{model} {min(each):.4f} to {max(each):.4f} ({len(each)} seeds)"
+        for model, each in own.items()
+    )
+    return (
+        f"One test image that is missed altogether costs {1 / images:g} of mean Dice. With the "
+        f"improved model's standard error, {error:.4f}, the interval of a published mean would "
+        f"reach {1.96 * error:.4f} to either side: that of the best, {best} ({dice[best]:.4f}), "
+        f"holds {', '.join(within)}. From seed to seed, on the same images: {seeds}."
+    )
+
+
+PARTS = {  # of each document, and what writes them
+    "README.md": {
+        "results": write_results,
+        "ablation": write_ablation,
+        "proof": write_proof,
+        "difference": write_difference,
+        "metrics": write_metrics,
+        "shipped": write_shipped,
+        "speed_goals": write_speed_goals,
+    },
+    "docs/architecture.md": {"modules": write_modules},
+    "docs/paper-study.md": {
+        "data": write_data,
+        "averages": write_averages,
+        "shapes": write_shapes,
+        "layers": write_layers,
+        "parts": write_parts,
+        "fusion": write_fusion,
+        "variants": write_variants,
+        "recipes": write_recipes,
+        "uncertainty": write_uncertainty,
+    },
+}
+WRITERS = PARTS["README.md"] | PARTS["docs/paper-study.md"]
+WRITERS |= {"speed": write_speed, "prediction": write_prediction}
+PARTS |= {
+    document: report_parts.list_parts(language, WRITERS)
+    for document, language in report_parts.DOCUMENTS.items()
+}
+PARTS["README.ko.md"] = {
+    name: write if name in PRINTED else partial(report_parts.write_korean, write)
+    for name, write in PARTS["README.md"].items()
+}
 
 if __name__ == "__main__":
     main()

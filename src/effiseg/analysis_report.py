@@ -126,6 +126,8 @@ def _tell_hardest(analysis: Analysis) -> str:
 
 
 def _tell_attribute(analysis: Analysis) -> str:
+    if analysis.attributes.empty:
+        return "No attribute goes with Dice: the Dice, or each attribute, is the same everywhere."
     row = analysis.attributes.loc[analysis.attributes["spearman"].abs().idxmax()]
     explained = max(analysis.summary["r2_forest"], 0)
     return (

@@ -2,13 +2,17 @@
 
 What is pinned is the sha256 of each of the 2001 files (a manifest as `sha256sum` writes it), not
 that of an archive: any byte-true copy gives the same data set. Only files that the manifest names
-are ever read or written, so that an archive can neither leave its folder nor grow without bound.
+are ever read or written, so that an archive can neither leave its folder nor grow without bound:
+a download has room for the manifest's files, and of each file only the pinned bytes are written.
 
 Source: Jha et al., Kvasir-SEG: A Segmented Polyp Dataset, MMM 2020. Free for research and
 education; commercial use needs the owners' permission.
 """
 
 import hashlib
+import http.client
+import io
+import re
 import shutil
 import time
 import urllib.error
@@ -25,10 +29,13 @@ from filelock import FileLock, Timeout
 URL = "https://datasets.simula.no/downloads/kvasir-seg.zip"
 TOP = "Kvasir-SEG/"
 LARGEST_FILE = 16 << 20  # bytes; the largest of Kvasir-SEG has less than 1 MiB
+ROOM_OF_FILE = 64 << 10  # bytes of an archive for each file of the manifest; on average 22 KiB
 NEEDED_SPACE = 256 << 20  # bytes: archive, unpacked files and room to spare
 STALL_SECONDS = 30.0
 TRIES = 4
 BLOCK = 1 << 18
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others unpack without a limit of memory
+PINNED = re.compile(rf"([0-9a-f]{{64}})  (?:{TOP})?(\w[\w.-]*(?:/\w[\w.-]*)*)")  # no way out
 
 Show = Callable[[int, int | None], None]  # bytes done, bytes in all where known
 
@@ -66,21 +73,22 @@ def fetch_kvasir(
         ValueError: a file is missing, too much, or has other bytes than the manifest says.
         FileNotFoundError: `local_copy` is not there.
         ConnectionError: the address can't be reached; the message says what to do.
-        OSError: the disk is too full, or another fetch is running.
+        OSError: the disk is too full, another fetch is running, or `destination` is no folder.
     """
     expected = read_manifest(manifest)
+    if local_copy is not None and not local_copy.exists():
+        raise FileNotFoundError(
+            f"KVASIR_SEG_ARCHIVE names {local_copy}, which is not there. Unset it to download "
+            f"from {url}, or set it to a zip or an unpacked folder of Kvasir-SEG"
+        )
+    _require_place(destination)
     _require_space(destination)
-    if local_copy is not None:
-        if not local_copy.exists():
-            raise FileNotFoundError(
-                f"KVASIR_SEG_ARCHIVE names {local_copy}, which is not there. Unset it to download "
-                f"from {url}, or set it to a zip or an unpacked folder of Kvasir-SEG"
-            )
-        _unpack(local_copy, expected, destination)
-        return
     with _only_fetch(downloads):
+        if local_copy is not None:
+            _unpack(local_copy, expected, destination)
+            return
         archive = downloads / "kvasir-seg.zip"
-        _download(url, archive, show, pause_seconds)
+        _download(url, archive, _room_of(expected), show, pause_seconds)
         try:
             _unpack(archive, expected, destination)
         finally:
@@ -88,15 +96,27 @@ def fetch_kvasir(
 
 
 def read_manifest(path: Path) -> dict[str, str]:
-    """sha256 by file name, relative to the data set's top folder."""
-    lines = (line.split("  ", 1) for line in path.read_text(encoding="utf-8").splitlines())
-    return {name.removeprefix(TOP): digest for digest, name in lines}
+    """sha256 by file name, relative to the data set's top folder.
+
+    Raises ValueError where a line is no sha256 with a name below that folder.
+    """
+    digests = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines() or [""], start=1):
+        match = PINNED.fullmatch(line)
+        if match is None:
+            raise ValueError(
+                f"{path}, line {number} is {line!r}; expected a sha256, two spaces, and a name "
+                "below the data set's folder, as sha256sum writes them: restore it with git"
+            )
+        digests[match[2]] = match[1]
+    return digests
 
 
 def _unpack(source: Path, expected: dict[str, str], destination: Path) -> None:
     """Copy and check every file into a folder beside `destination`, then put it in its place."""
-    temporary = destination.with_name(destination.name + ".part")
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = _temporary_of(destination)
+    if temporary.exists():
+        shutil.rmtree(temporary)
     try:
         for name, content in _read_files(source, expected):
             digest = hashlib.sha256(content).hexdigest()
@@ -106,9 +126,11 @@ def _unpack(source: Path, expected: dict[str, str], destination: Path) -> None:
                     f"is damaged or another version. {ADVICE}"
                 )
             path = temporary / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        shutil.rmtree(destination, ignore_errors=True)
+            with _disk_errors_named(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+        if destination.exists():
+            shutil.rmtree(destination)
         temporary.rename(destination)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -117,28 +139,51 @@ def _unpack(source: Path, expected: dict[str, str], destination: Path) -> None:
 def _read_files(source: Path, expected: dict[str, str]) -> Iterator[tuple[str, bytes]]:
     """Name and content of each expected file, no more than `LARGEST_FILE` bytes of it."""
     if source.is_dir():
-        top = source / TOP if (source / TOP).is_dir() else source
-        found = {p.relative_to(top).as_posix() for p in top.rglob("*") if p.is_file()}
-        _require_names(source, found, expected)
-        for name in expected:
-            with (top / name).open("rb") as stream:
-                yield name, _read_limited(stream, name, source)
-        return
-    try:
-        with zipfile.ZipFile(source) as archive:
-            members = {
-                info.filename.removeprefix(TOP): info
-                for info in archive.infolist()
-                if not info.is_dir() and not info.filename.startswith("__MACOSX/")
-            }
-            _require_names(source, set(members), expected)
-            for name in expected:
-                with archive.open(members[name]) as stream:
-                    yield name, _read_limited(stream, name, source)
-    except (zipfile.BadZipFile, EOFError, zipfile.zlib.error) as error:
+        yield from _read_folder(source, expected)
+    elif source.is_file():
+        yield from _read_zip(source, expected)
+    else:
+        raise ValueError(f"{source} is neither a zip nor a folder. {ADVICE}")
+
+
+def _read_folder(source: Path, expected: dict[str, str]) -> Iterator[tuple[str, bytes]]:
+    top = source / TOP if (source / TOP).is_dir() else source
+    found = {p.relative_to(top).as_posix() for p in top.rglob("*") if p.is_file()}
+    _require_names(source, found, expected)
+    for name in expected:
+        with (top / name).open("rb") as stream:
+            content = stream.read(LARGEST_FILE + 1)
+        _require_small(len(content), name, source)
+        yield name, content
+
+
+def _read_zip(source: Path, expected: dict[str, str]) -> Iterator[tuple[str, bytes]]:
+    size, room = source.stat().st_size, _room_of(expected)
+    if size > room:
         raise ValueError(
-            f"{source} ({source.stat().st_size} bytes) is no whole zip archive: {error}. {ADVICE}"
-        ) from error
+            f"{source} has {size} bytes, a zip of Kvasir-SEG at most {room}: it is another "
+            f"archive. {ADVICE}"
+        )
+    whole = io.BytesIO(source.read_bytes())  # what it raises from here on is not the disk's
+    with _zip_errors_named(source, "its list of files"):
+        archive = zipfile.ZipFile(whole)
+    members = {
+        info.filename.removeprefix(TOP): info
+        for info in archive.infolist()
+        if not info.filename.endswith("/") and not info.filename.startswith("__MACOSX/")
+    }
+    _require_names(source, set(members), expected)
+    for name in expected:
+        info = members[name]
+        if info.compress_type not in METHODS:
+            raise ValueError(
+                f"{source}: {name} is packed with method {info.compress_type}; expected one of "
+                f"{METHODS} (stored, deflated). {ADVICE}"
+            )
+        _require_small(info.file_size, name, source)
+        with _zip_errors_named(source, name), archive.open(info) as stream:
+            content = stream.read(LARGEST_FILE)  # zipfile gives no more than is declared
+        yield name, content
 
 
 def _require_names(source: Path, found: set[str], expected: dict[str, str]) -> None:
@@ -151,20 +196,27 @@ def _require_names(source: Path, found: set[str], expected: dict[str, str]) -> N
         )
 
 
-def _read_limited(stream, name: str, source: Path) -> bytes:
-    content = stream.read(LARGEST_FILE + 1)
-    if len(content) > LARGEST_FILE:
+def _require_small(size: int, name: str, source: Path) -> None:
+    if size > LARGEST_FILE:
         raise ValueError(f"{source}: {name} has more than {LARGEST_FILE} bytes; refused")
-    return content
 
 
-def _download(url: str, path: Path, show: Show, pause_seconds: float) -> None:
+def _room_of(expected: dict[str, str]) -> int:
+    """The most bytes that an archive of these files may have."""
+    return len(expected) * ROOM_OF_FILE
+
+
+def _download(url: str, path: Path, room: int, show: Show, pause_seconds: float) -> None:
     part = path.with_suffix(".part")
+    if part.is_symlink():  # nothing is written through it
+        part.unlink()
     for attempt in range(1, TRIES + 1):
         try:
-            _download_rest(url, part, show)
+            _download_rest(url, part, room, show)
             break
-        except (OSError, ValueError) as error:  # no network, a time-out, an error page
+        except (ConnectionError, ValueError) as error:
+            if isinstance(error, ValueError):  # what is there is none of what the server has
+                part.unlink(missing_ok=True)
             if attempt == TRIES:
                 raise ConnectionError(
                     f"Kvasir-SEG could not be downloaded from {url} ({error}; tried {TRIES} "
@@ -174,29 +226,71 @@ def _download(url: str, path: Path, show: Show, pause_seconds: float) -> None:
     part.replace(path)
 
 
-def _download_rest(url: str, part: Path, show: Show) -> None:
-    """Append what is missing to `part`; begin anew where the server can't resume."""
-    done = part.stat().st_size if part.is_file() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
-    try:
-        response = urllib.request.urlopen(request, timeout=STALL_SECONDS)
-    except urllib.error.HTTPError as error:
-        if error.code == 416:  # nothing is left to send, or the part is none of this file
-            part.unlink()
-        raise
-    with response:
-        if "html" in response.headers.get("Content-Type", ""):
-            raise ValueError("the server sent a web page instead of the archive")
-        done = done if response.status == 206 else 0
-        length = response.headers.get("Content-Length")
-        total = done + int(length) if length else None
-        with part.open("ab" if done else "wb") as stream:
-            while block := response.read(BLOCK):
-                stream.write(block)
+def _download_rest(url: str, part: Path, room: int, show: Show) -> None:
+    """Append what is missing to `part`; begin anew where the server can't resume.
+
+    Raises:
+        ConnectionError: no network, a time-out, an error page: the part is good for the next try.
+        ValueError: the part does not go with what the server has, or there is no end to it.
+        OSError: of the disk.
+    """
+    start = part.stat().st_size if part.is_file() else 0
+    with _ask(url, start) as response:
+        _require_rest(response, start)
+        done = start if response.status == 206 else 0
+        total = None if response.length is None else done + response.length
+        _require_room(total or 0, room)
+        with _disk_errors_named(part), part.open("ab" if done else "wb") as stream:
+            for block in _read_blocks(response):
                 done += len(block)
+                _require_room(done, room)
+                stream.write(block)
                 show(done, total)
     if total is not None and done < total:
         raise ConnectionError(f"the connection ended after {done} of {total} bytes")
+
+
+def _ask(url: str, start: int) -> http.client.HTTPResponse:
+    """The answer to a request of all bytes from `start` on."""
+    headers = {"Range": f"bytes={start}-"} if start else {}
+    with _network_errors_named():
+        request = urllib.request.Request(url, headers=headers)
+        return urllib.request.urlopen(request, timeout=STALL_SECONDS)
+
+
+def _require_rest(response: http.client.HTTPResponse, start: int) -> None:
+    if not isinstance(response, http.client.HTTPResponse):  # urllib also follows to FTP
+        raise ConnectionError(f"the server passes on to {response.url}; expected http or https")
+    if "html" in response.headers.get("Content-Type", ""):
+        raise ConnectionError("the server sent a web page instead of the archive")
+    sent = response.headers.get("Content-Range", "no range")
+    if response.status == 206 and not sent.startswith(f"bytes {start}-"):
+        raise ValueError(f"the server sent {sent}; expected bytes {start}-")
+
+
+def _read_blocks(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    with _network_errors_named():
+        while block := response.read(BLOCK):
+            yield block
+
+
+def _require_room(size: int, room: int) -> None:
+    if size > room:
+        raise ValueError(f"the server sends {size} bytes or more; expected {room} at most")
+
+
+def _temporary_of(destination: Path) -> Path:
+    return destination.with_name(destination.name + ".part")
+
+
+def _require_place(destination: Path) -> None:
+    """Only folders are replaced: what is written through a link would lie elsewhere."""
+    for path in (destination, _temporary_of(destination)):
+        if path.is_symlink() or (path.exists() and not path.is_dir()):
+            raise FileExistsError(
+                f"{path} is a link or a file; expected a folder or nothing: move it away, then "
+                "run again"
+            )
 
 
 def _require_space(destination: Path) -> None:
@@ -212,10 +306,43 @@ def _require_space(destination: Path) -> None:
 @contextmanager
 def _only_fetch(downloads: Path) -> Iterator[None]:
     downloads.mkdir(parents=True, exist_ok=True)
+    lock = downloads / "fetch.lock"
     try:
-        with FileLock(downloads / "fetch.lock", timeout=0):
+        with FileLock(lock, timeout=0):
             yield
     except Timeout:
         raise OSError(
-            f"another fetch is downloading into {downloads}: wait until it ends, then run again"
+            f"another fetch is running, it holds {lock}: wait until it ends, then run again"
         ) from None
+
+
+@contextmanager
+def _zip_errors_named(source: Path, part: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # zipfile has no common class for what broken archives raise
+        raise ValueError(
+            f"{source} ({source.stat().st_size} bytes) is no whole zip archive; {part}: {error!r}. "
+            f"{ADVICE}"
+        ) from error
+
+
+@contextmanager
+def _network_errors_named() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        is_beyond = isinstance(error, urllib.error.HTTPError) and error.code == 416
+        kind = ValueError if is_beyond else ConnectionError  # 416: nothing is there from there on
+        raise kind(f"{type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def _disk_errors_named(path: Path) -> Iterator[None]:
+    """A full disk says which file, as other errors of the system do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:  # of the network
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error

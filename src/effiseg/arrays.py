@@ -1,4 +1,4 @@
-"""Arrays: all images and masks decoded once, at the network's input size, in memory-mapped files.
+"""Arrays: all images and masks decoded once, at the network's input size, in files to map.
 
 Written as data/arrays/images.npy, (N, S, S, 3) uint8 RGB, and masks.npy, (N, S, S) uint8 of 0 and
 1, rows in the order of the split table. As published, the aspect ratio is not kept. Unlike there,
@@ -9,12 +9,13 @@ not smooth, on copies of 352 px; on the originals it would alias.
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from effiseg.files import open_whole
 from effiseg.images import read_pair
 
 
@@ -41,12 +42,16 @@ def write_arrays(
             f"{destination} needs {needed / 2**20:.0f} MiB, the disk has {free / 2**20:.0f} MiB "
             "free: make room or lower the model's size"
         )
-    images = _create(destination / "images.npy", (len(names), size, size, 3))
-    masks = _create(destination / "masks.npy", (len(names), size, size))
-    for row, pair in enumerate(read_resized(raw, progress(names), size)):
-        images[row], masks[row] = pair
-    images.flush()
-    masks.flush()
+    shape = (len(names), size, size)
+    with (
+        open_whole(destination / "images.npy") as images,
+        open_whole(destination / "masks.npy") as masks,
+    ):
+        _write_header(images, (*shape, 3))
+        _write_header(masks, shape)
+        for image, mask in read_resized(raw, progress(names), size):
+            images.write(image.tobytes())
+            masks.write(mask.tobytes())
 
 
 def read_resized(
@@ -80,5 +85,8 @@ def select_rows(arrays: Arrays, chosen: NDArray[np.bool_]) -> Arrays:
     return Arrays(arrays.images[np.asarray(chosen)], arrays.masks[np.asarray(chosen)])
 
 
-def _create(path: Path, shape: tuple[int, ...]) -> np.memmap:
-    return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+def _write_header(stream: BinaryIO, shape: tuple[int, ...]) -> None:
+    """Of a .npy file of uint8, whose rows follow. On a full disk, writing to a memory map would end
+    the process without a word."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, header)

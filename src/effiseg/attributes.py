@@ -63,7 +63,8 @@ def describe_images(
 def describe_image(image: NDArray[np.uint8], mask: Pixels) -> dict[str, float]:
     """The attributes of a (H, W, 3) uint8 RGB image whose polyps are `mask`, (H, W) bool.
 
-    An image without polyp has NaN where an attribute describes polyps.
+    An image without polyp, or with specks alone, has NaN where an attribute describes polyps; one
+    that a polyp fills where it describes what lies around: contrast, gradient, highlights outside.
     """
     megapixels = mask.size / 1e6
     image, mask = _shrink(image, mask)
@@ -119,6 +120,8 @@ def find_inset(image: NDArray[np.uint8]) -> Inset:
     is_green = (green > red + 25) & (green > blue) & (green > 50)
     probe = slice(int(0.8 * height), int(0.95 * height)), slice(int(0.06 * width), int(0.2 * width))
     nowhere = np.zeros((height, width), bool)
+    if not is_green[probe].size:  # an image of a few pixels
+        return Inset(None, nowhere)
     if is_green[probe].mean() > 0.3:
         colour, of_inset = "green", is_green | is_black
     elif is_black[probe].mean() > 0.97:

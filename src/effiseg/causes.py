@@ -18,6 +18,7 @@ from statsmodels.stats.multitest import multipletests
 
 LEAST_SHARE = 0.04  # of the images, in a leaf of the tree
 DEPTH = 3
+LEAST_KNOWN = 3  # images: two always lie on a line
 FOLDS = 5
 
 
@@ -31,13 +32,15 @@ def score_attributes(
 ) -> pd.DataFrame:
     """attribute, images, spearman, low, high, p, p_holm: rank correlation of each with Dice.
 
-    Images where an attribute is unknown (NaN) are left out of its row.
+    Images where an attribute is unknown (NaN) are left out of its row. An attribute that fewer than
+    three images have, or that is everywhere the same, has no row; nor has any if Dice is the same.
     """
     generator = np.random.default_rng(seed)
     rows = []
     for name in attributes:
         known = images[[name, "dice"]].dropna()
-        if known[name].nunique() < 2 or known["dice"].nunique() < 2:
+        few = len(known) < LEAST_KNOWN
+        if few or known[name].nunique() < 2 or known["dice"].nunique() < 2:
             continue
         correlation = stats.spearmanr(known[name], known["dice"])
         ranks = known.rank().to_numpy()
@@ -87,15 +90,25 @@ def grow_tree(images: pd.DataFrame, attributes: list[str], groups: NDArray) -> t
 
     The numbers are cross-validated coefficients of determination (R2, share of the variance of
     Dice): of the tree, and of a random forest, which has no need to be readable. Unknown values are
-    the attribute's median. Images of one group (near duplicates) stay together.
+    the attribute's median. Images of one group (near duplicates) stay together. Where every image
+    has the same Dice, the coefficients are 1: nothing is left open.
+
+    Raises:
+        ValueError: all images are of one group.
     """
+    folds = min(FOLDS, len(set(groups)))
+    if folds < 2:
+        raise ValueError(
+            f"error_analysis judges {len(images)} images of {folds} group of near duplicates; "
+            "expected two groups or more: set error_analysis.folds to 2 or more, or add images"
+        )
     values = images[attributes].fillna(images[attributes].median())
     least = max(2, round(LEAST_SHARE * len(images)))
     tree = DecisionTreeRegressor(max_depth=DEPTH, min_samples_leaf=least, random_state=0)
     forest = RandomForestRegressor(200, min_samples_leaf=5, random_state=0)
     explained = {}
     for name, model in (("tree", tree), ("forest", forest)):
-        splitter = GroupKFold(min(FOLDS, len(set(groups))))
+        splitter = GroupKFold(folds)
         guesses = cross_val_predict(model, values, images["dice"], groups=groups, cv=splitter)
         explained[f"r2_{name}"] = float(r2_score(images["dice"], guesses))
     text = export_text(tree.fit(values, images["dice"]), feature_names=attributes, decimals=3)

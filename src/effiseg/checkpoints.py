@@ -1,21 +1,20 @@
-"""Checkpoints: the state of an interrupted training, and the guard that it has one writer.
+"""Checkpoints: the state of an interrupted training.
 
 A state lies outside every output of the pipeline (which DVC deletes before a stage runs again), in
 a folder that git ignores, under a fingerprint of everything that determines the training. It is
 written to a temporary name and renamed; a kill at any moment leaves the last complete one.
+
+A file holds the sha256 (32 bytes) of what follows, and that in torch's format, which would not
+notice a changed bit by itself.
 """
 
 import hashlib
 import io
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 
 from effiseg.files import write_bytes
 
@@ -34,30 +33,23 @@ def write_state(path: Path, state: dict[str, Any]) -> None:
     """Replace the state at `path`, whole or not at all. Raises OSError where the disk is full."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    write_bytes(path, buffer.getbuffer())
+    content = buffer.getbuffer()
+    write_bytes(path, b"".join((hashlib.sha256(content).digest(), content)))
 
 
 def read_state(path: Path) -> dict[str, Any] | None:
-    """The state at `path`, tensors and plain values only, or None where there is none."""
-    return torch.load(path, map_location="cpu", weights_only=True) if path.is_file() else None
+    """The state at `path`, tensors and plain values only, or None where there is none.
 
-
-@contextmanager
-def only_writer(output: Path) -> Iterator[None]:
-    """Hold the lock on `output`. Raises RuntimeError, naming the holder, where another has it."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(FOLDER / f"{output.name}.lock")
-    owner = FOLDER / f"{output.name}.owner"
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        holder = owner.read_text(encoding="utf-8") if owner.is_file() else "unknown"
-        raise RuntimeError(
-            f"process {holder} is already training {output}: wait until it ends, or stop it"
-        ) from None
-    try:
-        owner.write_text(str(os.getpid()), encoding="utf-8")
-        yield
-    finally:
-        owner.unlink(missing_ok=True)
-        lock.release()
+    Raises:
+        ValueError: the file is not as it was written.
+    """
+    if not path.is_file():
+        return None
+    content = memoryview(path.read_bytes())
+    size = hashlib.sha256().digest_size
+    if hashlib.sha256(content[size:]).digest() != content[:size]:
+        raise ValueError(
+            f"{path} ({len(content)} bytes) is not the state that was written: the disk or a "
+            "program changed it. Delete it and run again: the training then begins anew"
+        )
+    return torch.load(io.BytesIO(content[size:]), map_location="cpu", weights_only=True)

@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from effiseg.params import require
+from effiseg.files import read_table, show
+from effiseg.params import require_resamples, require_seed
 
 TIE = 0.0005  # difference of Dice under which no model has won
 LEAST_IMAGES = 5  # for an interval
@@ -29,8 +30,8 @@ class Compare:
     seed: int
 
     def __post_init__(self) -> None:
-        require("resamples", self.resamples, self.resamples >= 100, "at least 100")
-        require("seed", self.seed, self.seed >= 0, "0 or more")
+        require_resamples(self.resamples)
+        require_seed(self.seed)
 
 
 class Interval(NamedTuple):
@@ -114,15 +115,24 @@ def check_predictions(
     whole interval lies below the prediction. Else, or with fewer than `LEAST_IMAGES` images, "can't
     be said". Findings that predict for the same stratum share one test.
 
+    Raises:
+        ValueError: a finding predicts for a stratum that there is not.
+
     Args:
         strata: name and one bool column a stratum, of the images of `pairs`.
     """
     joined = pairs.merge(strata.assign(**{EVERYWHERE: True}), on="name", validate="one_to_one")
+    known = {EVERYWHERE, *strata.columns.drop("name")}
     rows = []
     for finding in findings:
         if not finding["switched_on"]:
             continue
         stratum, predicted = finding["prediction"]["stratum"], finding["prediction"]["gain"]
+        if stratum not in known:
+            raise ValueError(
+                f"findings: {show(finding['id'])} predicts for the stratum {show(stratum)}, which "
+                "there is not: run the stage error_analysis again"
+            )
         changes = joined.loc[joined[stratum], "dice_change"].to_numpy()
         gain = bootstrap_mean(changes, params)
         verdict = _judge(gain, predicted)
@@ -141,7 +151,7 @@ def _judge(gain: Interval, predicted: float) -> str:
 
 def join_tables(folders: dict[str, Path], name: str) -> pd.DataFrame:
     """The CSV file `name` of each model's folder, one below the other, with a column `model`."""
-    tables = [pd.read_csv(folder / name).assign(model=m) for m, folder in folders.items()]
+    tables = [read_table(folder / name).assign(model=m) for m, folder in folders.items()]
     return pd.concat(tables, ignore_index=True)
 
 

@@ -14,11 +14,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from effiseg.files import cut_short
 from effiseg.torchvision_shim import import_torchvision
 
 import_torchvision()
 import timm  # noqa: E402  (timm imports torchvision)
 from timm.layers import Conv2dSame, convert_sync_batchnorm  # noqa: E402
+from timm.models import load_state_dict  # noqa: E402
 
 STRIDES = (2, 4, 8, 16, 32)
 __all__ = ["Encoder", "build_encoder", "convert_sync_batchnorm"]  # the last one is timm's
@@ -50,19 +52,19 @@ def build_encoder(name: str, pretrained: bool | str) -> Encoder:
         RuntimeError: timm's hub can't be reached.
     """
     known = [n for n in timm.list_models("*efficientnet*") if "condconv" not in n]
-    if name not in known:
+    is_tagged = name.partition(".")[0] in known and name in timm.list_pretrained()
+    if name not in known and not is_tagged:
         raise ValueError(
             f"encoder is {name!r}; expected an EfficientNet of timm, such as "
-            f"tf_efficientnet_lite0, tf_efficientnet_b0, efficientnetv2_rw_s ({len(known)} known)"
+            "tf_efficientnet_lite0, tf_efficientnet_b0.aa_in1k, efficientnetv2_rw_s "
+            f"({len(known)} known, some with a tag that names their weights)"
         )
     packaged = pretrained is True and name in PACKAGED
-    weights: dict[str, object] = {"pretrained": pretrained is True and not packaged}
-    if isinstance(pretrained, str):
-        if not Path(pretrained).is_file():
-            raise FileNotFoundError(f"train.pretrained: there is no file {pretrained}")
-        weights = {"pretrained": True, "pretrained_cfg_overlay": {"file": pretrained}}
+    from_hub = pretrained is True and not packaged
+    if isinstance(pretrained, str) and not Path(pretrained).is_file():
+        raise FileNotFoundError(f"train.pretrained: there is no file {pretrained}")
     try:
-        network = timm.create_model(name, features_only=True, **weights)
+        network = timm.create_model(name, features_only=True, pretrained=from_hub)
     except (OSError, RuntimeError) as error:
         raise RuntimeError(
             f"the pre-trained weights of {name} could not be loaded ({error}). Without a network: "
@@ -71,12 +73,32 @@ def build_encoder(name: str, pretrained: bool | str) -> Encoder:
     reductions = tuple(network.feature_info.reduction())
     if reductions != STRIDES:
         raise ValueError(f"encoder {name} has strides {reductions}; expected {STRIDES}")
-    if packaged:
+    if isinstance(pretrained, str):
+        _load_file(Path(pretrained), name, network)
+    elif packaged:
         network.load_state_dict(_packaged_weights(name, network))
     _avoid_slow_convolutions(network)
     config = timm.get_pretrained_cfg(name).to_dict()
     mean, std = tuple(config["mean"]), tuple(config["std"])
     return Encoder(network, network.feature_info.channels(), mean, std)
+
+
+def _load_file(path: Path, name: str, network: nn.Module) -> None:
+    """Load the file's tensors, which have to be the network's; those of a head are left out.
+
+    timm itself would keep random weights where the file has none. What is pickled does not run.
+    """
+    parts = {part for part, _ in network.named_children()}
+    try:
+        found = load_state_dict(str(path), weights_only=True)
+        network.load_state_dict({k: v for k, v in found.items() if k.split(".")[0] in parts})
+    except OSError:
+        raise
+    except Exception as error:  # bytes that are no weights raise anything
+        raise ValueError(
+            f"train.pretrained: {path} does not hold the weights of {name} in timm's naming "
+            f"({cut_short(error)})"
+        ) from error
 
 
 def _packaged_weights(name: str, network: nn.Module) -> dict[str, Tensor]:

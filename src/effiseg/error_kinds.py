@@ -76,7 +76,7 @@ def count_lesions(prediction: Pixels, mask: Pixels) -> Lesions:
 def budget_pixels(images: pd.DataFrame) -> pd.DataFrame:
     """kind, images, share_of_images, and the shares of all false pixels that each kind owns.
 
-    Reads the columns kind, fn, fp. Every share adds up to 1.
+    Reads the columns kind, fn, fp. Every share adds up to 1; without such pixels each is 0.
     """
     total = images.groupby("kind").agg(images=("kind", "size"), fn=("fn", "sum"), fp=("fp", "sum"))
     total = total.reindex([kind for kind in KINDS if kind in total.index])

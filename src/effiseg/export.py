@@ -8,12 +8,14 @@ multiples of 32 runs. torch's older exporter writes it: the newer one traces siz
 which takes this network minutes in place of seconds, and gives the same function.
 """
 
+import io
 import warnings
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from effiseg.files import write_bytes
 from effiseg.model import EffiSegNet
 
 OPSET = 18
@@ -41,24 +43,25 @@ class Deployed(nn.Module):
 
 def write_onnx(path: Path, network: EffiSegNet) -> None:
     """Write the graph with its weights as one file, whole or not at all."""
+    write_bytes(path, export_onnx(network))
+
+
+def export_onnx(network: EffiSegNet) -> bytes:
+    """The content of an ONNX file: the graph with its weights."""
     batch, height, width = _TRACED
     sides = {0: "batch", 1: "height", 2: "width"}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of the exporter itself
-            warnings.simplefilter("ignore", torch.jit.TracerWarning)  # sizes are multiples of 32
-            torch.onnx.export(
-                Deployed(network.cpu().float()).eval(),  # the exporter leaves it as it was
-                (torch.zeros(batch, height, width, 3, dtype=torch.uint8),),
-                temporary,
-                dynamo=False,
-                opset_version=OPSET,
-                input_names=[INPUT],
-                output_names=[OUTPUT],
-                dynamic_axes={INPUT: sides, OUTPUT: sides},
-            )
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    content = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of the exporter itself
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # sizes are multiples of 32
+        torch.onnx.export(
+            Deployed(network.cpu().float()).eval(),  # the exporter leaves it as it was
+            (torch.zeros(batch, height, width, 3, dtype=torch.uint8),),
+            content,  # type: ignore[arg-type]  (the older exporter takes it)
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_axes={INPUT: sides, OUTPUT: sides},
+        )
+    return content.getvalue()

@@ -21,7 +21,7 @@ from scipy import stats
 
 from effiseg.causes import correct_holm
 from effiseg.comparison import EVERYWHERE, Compare, bootstrap_mean
-from effiseg.files import write_text
+from effiseg.files import read_table, write_text
 from effiseg.folds import ErrorAnalysis
 
 MOST_SAMPLED = 2  # strata
@@ -64,6 +64,21 @@ def find_limits(attributes: pd.DataFrame) -> pd.Series:
         quartile = attributes[stratum.attribute].quantile(0.75 if stratum.is_above else 0.25)
         limits[name] = quartile if stratum.value is None else stratum.value
     return pd.Series(limits, name="limit").rename_axis("stratum")
+
+
+def read_limits(path: Path) -> pd.Series:
+    """The limits of `find_limits` from a table of stratum and limit; NaN where it has none.
+
+    Raises:
+        ValueError: it is no such table, or does not name each stratum once.
+    """
+    limits = read_table(path, texts=["stratum"], numbers=["limit"]).set_index("stratum")["limit"]
+    if sorted(limits.index) != sorted(STRATA):
+        raise ValueError(
+            f"{path} has limits of {len(limits)} strata; expected each of {', '.join(STRATA)} "
+            "once: run the stage error_analysis again"
+        )
+    return limits
 
 
 def assign_strata(attributes: pd.DataFrame, limits: pd.Series) -> pd.DataFrame:

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
-from effiseg.params import require
+from effiseg.params import require, require_resamples, require_seed
+from effiseg.recipe import MOST_EPOCHS
 from effiseg.split import key_groups
 
 MOST_FOLDS = 5  # as many as dvc.yaml has stages
@@ -33,11 +34,12 @@ class ErrorAnalysis:
     def __post_init__(self) -> None:
         known = self.folds in (0, *range(2, MOST_FOLDS + 1))
         require("folds", self.folds, known, f"0, or 2 to {MOST_FOLDS}")
-        require("fold_epochs", self.fold_epochs, self.fold_epochs >= 1, "at least 1")
-        require("resamples", self.resamples, self.resamples >= 100, "at least 100")
-        require("seed", self.seed, self.seed >= 0, "0 or more")
-        require("hard_weight", self.hard_weight, self.hard_weight >= 1, "at least 1")
-        require("least_images", self.least_images, self.least_images >= 2, "at least 2")
+        epochs, weight, least = self.fold_epochs, self.hard_weight, self.least_images
+        require("fold_epochs", epochs, 1 <= epochs <= MOST_EPOCHS, f"1 to {MOST_EPOCHS}")
+        require_resamples(self.resamples)
+        require_seed(self.seed)
+        require("hard_weight", weight, 1 <= weight <= 1000, "1 to 1000")
+        require("least_images", least, 2 <= least <= 1_000_000, "2 to 1000000")
 
 
 def assign_folds(split: pd.DataFrame, folds: int, seed: int) -> pd.DataFrame:
@@ -47,7 +49,7 @@ def assign_folds(split: pd.DataFrame, folds: int, seed: int) -> pd.DataFrame:
         split: the table of effiseg.split; its test images are left out.
 
     Raises:
-        ValueError: there are too few images.
+        ValueError: there are too few images, or too few groups of near duplicates.
     """
     table = split[split["split"] != "test"]
     if len(table) < SIZE_CLASSES * folds:
@@ -55,9 +57,15 @@ def assign_folds(split: pd.DataFrame, folds: int, seed: int) -> pd.DataFrame:
             f"error_analysis.folds is {folds}; {len(table)} images that are not for testing are "
             f"too few: expected {SIZE_CLASSES * folds} or more. Lower it, or set it to 0"
         )
+    groups = key_groups(table)
+    if groups.nunique() < folds:
+        raise ValueError(
+            f"error_analysis.folds is {folds}; near duplicates, which stay together, fill only "
+            f"{groups.nunique()} of them. Lower it, or set it to 0"
+        )
     sizes = pd.qcut(table["area_fraction"].rank(method="first"), SIZE_CLASSES, labels=False)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     fold = np.empty(len(table), int)
-    for number, (_, held_out) in enumerate(splitter.split(table, sizes, key_groups(table))):
+    for number, (_, held_out) in enumerate(splitter.split(table, sizes, groups)):
         fold[held_out] = number
     return pd.DataFrame({"name": table["name"].to_numpy(), "fold": fold})

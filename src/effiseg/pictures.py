@@ -9,7 +9,7 @@ bits that holds them all, as 12-bit values often lie in 16-bit files.
 import glob
 import io
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
@@ -19,11 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from effiseg.images import LARGEST, take_first_frame
+
 SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"}
 VIDEO_SUFFIXES = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v", ".wmv"}
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")  # as Pillow calls them
 ORIENTATION = 0x0112  # EXIF's tag
-SMALLEST, LARGEST = 32, 8000  # pixels, of either side
+SMALLEST = 32  # pixels, of either side, as LARGEST
+LARGEST_FILE = 1 << 30  # bytes: twice the largest picture of 16 bits and four channels
 DEPTHS = (8, 10, 12, 14, 16)  # bits
 
 
@@ -38,7 +41,7 @@ def list_sources(given: Iterable[str]) -> list[Source]:
     """Files as they are, folders with all pictures and videos below them, and globs; each once.
 
     Names are relative to the folder that was given. Where two are equal, each keeps its suffix
-    (`a.jpg`, `a.png`); where they still are, a number is added.
+    (`a.jpg`, `a.png`); where they still are, a number is added. Too long ones are cut.
 
     Raises:
         FileNotFoundError: one of `given` matches nothing.
@@ -53,7 +56,8 @@ def list_sources(given: Iterable[str]) -> list[Source]:
     for path, relative in found.items():
         stem = relative.with_suffix("").as_posix()
         wanted = stem if stems[stem.casefold()] == 1 else relative.as_posix()
-        names = chain([wanted], (f"{wanted}-{number}" for number in count(2)))
+        endings = chain([""], (f"-{number}" for number in count(2)))
+        names = (_cut(wanted, LONGEST_NAME - len(ending)) + ending for ending in endings)
         name = next(n for n in names if n.casefold() not in sources)
         sources[name.casefold()] = Source(path, name)
     return list(sources.values())
@@ -68,9 +72,12 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 RGB.
 
     Raises:
-        ValueError: it can't be decoded whole, or a side is not 32 to 8000 pixels.
+        ValueError: it can't be decoded whole, a side is not 32 to 8000 pixels, or the file is
+            larger than such a picture can be.
         OSError: it can't be opened.
     """
+    if (length := path.stat().st_size) > LARGEST_FILE:
+        raise ValueError(f"{path} has {length} bytes; expected at most {LARGEST_FILE}")
     content = path.read_bytes()
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
@@ -105,24 +112,33 @@ def _to_rgb(picture: Image.Image, content: bytes) -> NDArray[np.uint8]:
 def _decode_deep(content: bytes) -> NDArray[np.uint8]:
     """Colours of 16 bits, of which Pillow would keep the upper half."""
     flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    pixels = cv2.imdecode(np.frombuffer(take_first_frame(content), np.uint8), flags)
     if pixels is None or pixels.ndim != 3:
         raise ValueError("colours of 16 bits that OpenCV does not know")
     rgb = _to_bytes(pixels[..., 2::-1])
     if pixels.shape[2] == 4:
-        opacity = pixels[..., 3:] / np.iinfo(pixels.dtype).max
-        rgb = (rgb * opacity).round().astype(np.uint8)
+        for row, opacity in zip(rgb, pixels[..., 3:], strict=True):
+            row[:] = (row * (opacity / np.iinfo(pixels.dtype).max)).round()
     return rgb
 
 
 def _to_bytes(samples: NDArray) -> NDArray[np.uint8]:
-    """Samples of any depth to 0..255. Floating-point ones of 0..1 are taken as such."""
-    samples = np.nan_to_num(samples.astype(np.float64))
-    top = samples.max(initial=0.0)
+    """Samples of any depth to 0..255. Floating-point ones of 0..1 are taken as such.
+
+    Row by row: large pictures would take gigabytes as float64.
+    """
+
+    def rows() -> Iterator[NDArray[np.float64]]:
+        return (np.nan_to_num(row.astype(np.float64)) for row in samples)
+
+    top = max(row.max(initial=0.0) for row in rows())
     limit = next((2.0**bits - 1 for bits in DEPTHS if top <= 2.0**bits - 1), top)
-    if top <= 1 and not (samples == np.round(samples)).all():
+    if top <= 1 and not all((row == np.round(row)).all() for row in rows()):
         limit = 1.0
-    return np.clip(samples / limit * 255, 0, 255).round().astype(np.uint8)
+    scaled = np.empty(samples.shape, np.uint8)
+    for target, row in zip(scaled, rows(), strict=True):
+        target[:] = np.clip(row / limit * 255, 0, 255).round()
+    return scaled
 
 
 def _turn(image: NDArray[np.uint8], orientation: object) -> NDArray[np.uint8]:
@@ -140,6 +156,17 @@ def _turn(image: NDArray[np.uint8], orientation: object) -> NDArray[np.uint8]:
         8: np.rot90(image),
     }
     return np.ascontiguousarray(turns.get(orientation, image))
+
+
+LONGEST_NAME = 237  # bytes: systems take 255; outputs add a suffix and, while written, a number
+
+
+def _cut(name: str, longest: int) -> str:
+    """The path with a last part of at most so many bytes."""
+    folder, slash, last = name.rpartition("/")
+    while len(last.encode(errors="surrogateescape")) > longest:
+        last = last[:-1]
+    return folder + slash + last
 
 
 def _find(text: str) -> list[tuple[Path, Path]]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from effiseg.params import require
+from effiseg.params import require, require_seed
 
 Policy = Literal[
     "none",
@@ -16,6 +16,12 @@ Policy = Literal[
     "wide",
 ]
 Upsampling = Literal["nearest", "bilinear"]
+KNOWN_ADDITIONS = (  # of effiseg.augment.ADDITIONS
+    "smaller_polyps", "larger_polyps", "lower_contrast", "blur", "highlights", "inset",
+    "black_corner",
+)  # fmt: skip
+LARGEST_BATCH = 4096  # images; like other upper bounds far above any use, against slips
+MOST_EPOCHS = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +36,13 @@ class Train:
     deterministic: bool  # on a GPU: the same bytes each time, but slower
 
     def __post_init__(self) -> None:
-        require("batch_size", self.batch_size, self.batch_size >= 2, "at least 2")
+        batch, devices = self.batch_size, self.devices
+        require("batch_size", batch, 2 <= batch <= LARGEST_BATCH, f"2 to {LARGEST_BATCH}")
         require("lr", self.lr, 0 < self.lr < 1, "a number between 0 and 1")
-        require("seed", self.seed, self.seed >= 0, "0 or more")
-        require("devices", self.devices, self.devices >= 0, "0 (every GPU) or more")
+        require_seed(self.seed)
+        shares = devices == 0 or (0 < devices <= batch and batch % devices == 0)
+        expected = f"0 (every GPU), or a number that divides batch_size, which is {batch}"
+        require("devices", devices, shares, expected)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,11 +68,19 @@ class Recipe:
     test_scales: bool  # and over three sizes
 
     def __post_init__(self) -> None:
-        even = self.decoder_channels >= 2 and self.decoder_channels % 2 == 0
-        require("decoder_channels", self.decoder_channels, even, "an even number from 2")
-        require("size", self.size, 32 <= self.size <= 2048, "32 to 2048 pixels")
-        require("epochs", self.epochs, self.epochs >= 1, "at least 1")
+        require_network(self.decoder_channels, self.size)
+        for name in self.additions:
+            require("additions", name, name in KNOWN_ADDITIONS, f"names of {KNOWN_ADDITIONS}")
+        require("epochs", self.epochs, 1 <= self.epochs <= MOST_EPOCHS, f"1 to {MOST_EPOCHS}")
         require("copy_paste", self.copy_paste, 0 <= self.copy_paste <= 1, "0 to 1")
         weight = self.false_negative_weight
         require("false_negative_weight", weight, 0 < weight < 1, "between 0 and 1")
-        require("near_pixel_weight", self.near_pixel_weight, self.near_pixel_weight >= 0, ">= 0")
+        weight = self.near_pixel_weight
+        require("near_pixel_weight", weight, 0 <= weight <= 1000, "0 to 1000")
+
+
+def require_network(decoder_channels: int, size: int) -> None:
+    """What can be built and fed: `require` of both keys."""
+    even = 2 <= decoder_channels <= 1024 and decoder_channels % 2 == 0
+    require("decoder_channels", decoder_channels, even, "an even number from 2 to 1024")
+    require("size", size, 32 <= size <= 2048, "32 to 2048 pixels")

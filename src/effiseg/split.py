@@ -20,10 +20,13 @@ import numpy as np
 import pandas as pd
 
 from effiseg.images import list_names, read_pair
-from effiseg.params import require
+from effiseg.params import require_seed
 
 PARTS = ("train", "validation", "test")
-COLUMNS = ["name", "width", "height", "area_fraction", "split", "group"]
+TYPES = {
+    "name": str, "width": int, "height": int, "area_fraction": float, "split": str, "group": int,
+}  # fmt: skip
+COLUMNS = list(TYPES)
 VALIDATION_SHARE = 1 / 9  # of the images that are not for testing
 TEST_SHARE = 0.1
 
@@ -36,7 +39,7 @@ class Split:
     seed: int  # of what a scheme leaves open
 
     def __post_init__(self) -> None:
-        require("seed", self.seed, self.seed >= 0, "0 or more")
+        require_seed(self.seed)
 
 
 def make_split(raw: Path, lists: Path, near_duplicates: Path, params: Split) -> pd.DataFrame:
@@ -49,7 +52,8 @@ def make_split(raw: Path, lists: Path, near_duplicates: Path, params: Split) -> 
         near_duplicates: file with the names of one group on each line.
 
     Raises:
-        ValueError: names of the list and of the data set differ.
+        ValueError: names of the list and of the data set differ, the list or the groups are not
+            as expected, or there are too few images for three parts.
     """
     table = _describe(raw)
     table["group"] = table["name"].map(_read_groups(near_duplicates)).fillna(-1).astype(int)
@@ -71,6 +75,9 @@ def draw_part(table: pd.DataFrame, part: str, share: float, seed: int) -> pd.Ser
 
     Groups (most have one image) are sorted by polyp size and taken one at random out of each run
     of neighbours, so that every part has large and small polyps in the same proportion.
+
+    Raises:
+        ValueError: there are too few groups for one of them to be moved.
     """
     training = table[table["split"] == "train"]
     keys = key_groups(training)
@@ -81,6 +88,11 @@ def draw_part(table: pd.DataFrame, part: str, share: float, seed: int) -> pd.Ser
         generator.choice(sizes.index[start : start + every])
         for start in range(0, len(sizes) - every // 2, every)
     ]
+    if not chosen:
+        raise ValueError(
+            f"{len(training)} images in {len(sizes)} groups of near duplicates are too few for the "
+            f"part {part}; expected {every // 2 + 1} groups or more (an image alone is one)"
+        )
     return table["split"].mask(keys.isin(chosen).reindex(table.index, fill_value=False), part)
 
 
@@ -94,13 +106,7 @@ def key_groups(table: pd.DataFrame) -> pd.Series:
 
 def read_split(path: Path) -> pd.DataFrame:
     """The table of `make_split`. Raises ValueError where columns or parts are not as expected."""
-    table = pd.read_csv(path)
-    if list(table.columns) != COLUMNS:
-        raise ValueError(f"{path} has columns {list(table.columns)}; expected {COLUMNS}")
-    unknown = sorted(set(table["split"].astype(str)) - set(PARTS))
-    if unknown:
-        raise ValueError(f"{path}: column split has {unknown}; expected only {list(PARTS)}")
-    return table
+    return _read_parts(path, COLUMNS)
 
 
 def _describe(raw: Path) -> pd.DataFrame:
@@ -113,12 +119,19 @@ def _describe(raw: Path) -> pd.DataFrame:
 
 
 def _read_groups(path: Path) -> dict[str, int]:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return {name: number for number, line in enumerate(lines) for name in line.split()}
+    groups: dict[str, int] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
+        for name in line.split():
+            if groups.setdefault(name, number) != number:
+                raise ValueError(
+                    f"{path}: {name} is in the groups of lines {groups[name] + 1} and "
+                    f"{number + 1}; expected each name in one: join the two lines"
+                )
+    return groups
 
 
 def _read_list(path: Path, table: pd.DataFrame) -> pd.Series:
-    parts = pd.read_csv(path).set_index("name")["split"]
+    parts = _read_parts(path, ["name", "split"]).set_index("name")["split"]
     missing, extra = set(table["name"]) - set(parts.index), set(parts.index) - set(table["name"])
     if missing or extra:
         raise ValueError(
@@ -127,3 +140,20 @@ def _read_list(path: Path, table: pd.DataFrame) -> pd.Series:
             f"({', '.join(sorted(extra)[:3]) or '-'})"
         )
     return table["name"].map(parts)
+
+
+def _read_parts(path: Path, columns: list[str]) -> pd.DataFrame:
+    """A table of parts; names are text whatever they look like."""
+    try:
+        table = pd.read_csv(path, dtype=TYPES, keep_default_na=False)
+    except ValueError as error:  # of pandas, without the file
+        raise ValueError(f"{path} can't be read: {error}; expected columns {columns}") from error
+    if list(table.columns) != columns:
+        raise ValueError(f"{path} has columns {list(table.columns)}; expected {columns}")
+    unknown = sorted(set(table["split"]) - set(PARTS))
+    if unknown:
+        raise ValueError(f"{path}: column split has {unknown}; expected only {list(PARTS)}")
+    twice = sorted(table["name"][table["name"].duplicated()])
+    if twice:
+        raise ValueError(f"{path} names {len(twice)} images twice: {', '.join(twice[:3])}")
+    return table

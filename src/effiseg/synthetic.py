@@ -47,6 +47,8 @@ def write_frames(destination: Path, number: int = 80, seed: int = 42) -> None:
     if destination.is_dir() and any(destination.iterdir()):
         raise FileExistsError(f"{destination} is not empty; remove it, then draw the frames again")
     building = destination.with_name(destination.name + ".part")
+    if building.is_symlink():  # nothing is written through it
+        building.unlink()
     shutil.rmtree(building, ignore_errors=True)
     for folder in ("images", "masks"):
         (building / folder).mkdir(parents=True)

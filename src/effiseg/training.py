@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from effiseg.arrays import Arrays
@@ -127,15 +127,7 @@ def train(
                 targets = _to_target(masks, group.device)
                 if recipe.multi_scale:
                     pixels, targets = rescale(pixels, targets, params.seed, step)
-                with mixed_precision(group.device):
-                    outputs = replica(pixels)
-                outputs = outputs if recipe.deep_supervision else [outputs]
-                loss = training_loss([each.float() for each in outputs], targets, objective)
-                optimizer.zero_grad()
-                scaler.scale(loss).backward()
-                scaler.step(optimizer)
-                scaler.update()
-            losses.append(loss.detach())
+                losses.append(take_step(replica, optimizer, scaler, pixels, targets, objective))
             if recipe.weights == "average":
                 _average(kept, network, step)
             on_step(1)
@@ -161,6 +153,26 @@ def train(
         if group.rank == 0:
             write_state(state_file, state)
         yield history[-1], kept.state_dict()
+
+
+def take_step(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    pixels: Tensor,
+    masks: Tensor,
+    objective: Objective,
+) -> Tensor:
+    """One step on a batch, (B, C, S, S) and (B, 1, S, S). Returns its loss, without a graph."""
+    with mixed_precision(pixels.device):
+        outputs = network(pixels)
+    scales = [outputs] if isinstance(outputs, Tensor) else outputs  # several: deep supervision
+    loss = training_loss([logits.float() for logits in scales], masks, objective)
+    optimizer.zero_grad()
+    scaler.scale(loss).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    return loss.detach()
 
 
 def choose_objective(recipe: Recipe, remedies: Remedies) -> Objective:

@@ -8,18 +8,36 @@ A folder holds
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from effiseg.files import write_bytes, write_json, write_text
+from effiseg.files import cut_short, write_bytes, write_json, write_text
 from effiseg.model import EffiSegNet, build_model
-from effiseg.recipe import Recipe
+from effiseg.params import parse_section
+from effiseg.recipe import Recipe, Upsampling, require_network
 
 WEIGHTS, CHECKSUM, DESCRIPTION = "weights.safetensors", "weights.sha256", "model.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What model.json says."""
+
+    encoder: str  # an EfficientNet of timm
+    decoder_channels: int
+    upsampling: Upsampling
+    size: int  # pixels, side of the square input it was trained at
+    device: str  # it was trained on
+    torch: str  # version
+
+    def __post_init__(self) -> None:
+        require_network(self.decoder_channels, self.size)
 
 
 class TrainedModel(NamedTuple):
@@ -53,21 +71,31 @@ def read_model(folder: Path) -> TrainedModel:
 
     Raises:
         FileNotFoundError: one of the three files is missing.
-        ValueError: the weights are not those that were written, or do not fit the network.
+        ValueError: the weights are not those that were written, or do not fit the network; or
+            the description is damaged.
     """
     content = (folder / WEIGHTS).read_bytes()
-    expected = (folder / CHECKSUM).read_text(encoding="utf-8").split()[0]
+    expected = (folder / CHECKSUM).read_bytes()[:64].decode(errors="replace")
     found = hashlib.sha256(content).hexdigest()
     if found != expected:
         raise ValueError(
             f"{folder / WEIGHTS} has sha256 {found}; expected {expected} ({CHECKSUM}): the file "
             "was damaged or exchanged. Delete it and train or pull it again"
         )
-    description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-    parts = (description[key] for key in ("decoder_channels", "upsampling"))
-    network = build_model(description["encoder"], False, *parts)
+    model = _read_description(folder / DESCRIPTION)
+    network = build_model(model.encoder, False, model.decoder_channels, model.upsampling)
     try:
         network.load_state_dict(load(content))
-    except RuntimeError as error:
-        raise ValueError(f"{folder / WEIGHTS} does not fit {DESCRIPTION}: {error}") from error
-    return TrainedModel(network.eval(), description["size"])
+    except (RuntimeError, SafetensorError) as error:
+        reason = cut_short(error)
+        raise ValueError(f"{folder / WEIGHTS} does not fit {DESCRIPTION}: {reason}") from error
+    return TrainedModel(network.eval(), model.size)
+
+
+def _read_description(path: Path) -> Description:
+    try:
+        found = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        reason = cut_short(error)
+        raise ValueError(f"{path} is not JSON ({reason}): train or pull the model again") from error
+    return parse_section(found, "model", Description, path)

@@ -1,0 +1,362 @@
+"""The report in two languages: the same numbers, chapters and links, and commands that exist."""
+
+import ast
+import importlib
+import importlib.metadata
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from dvc.cli import DvcParserError
+from dvc.cli.parser import get_main_parser
+
+from effiseg import predictors
+from effiseg.answers import RULES
+from effiseg.commands import COMMANDS
+from effiseg.error_kinds import KINDS
+from effiseg.export import write_onnx
+from effiseg.findings import STRATA
+from effiseg.hub import CONFIG, SHIPPED, EffiSegNet
+from effiseg.proof import Gain, judge_gain
+from effiseg.synthetic import draw_frame
+from experiments import tabulate
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+import report_parts  # noqa: E402
+import update_readme  # noqa: E402
+
+DOCUMENTS = list(report_parts.DOCUMENTS)
+TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in DOCUMENTS}
+ENGLISH, KOREAN = TEXTS.values()
+PART = re.compile(r"<!-- (\w+) -->\n(.*?)\n<!-- /\1 -->", re.DOTALL)
+CODE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
+LINK = re.compile(r"\]\(([^)]+)\)")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_a_report_tells_the_committed_numbers(document):
+    filled = update_readme.fill(TEXTS[document], ROOT, document)
+    assert filled == TEXTS[document], "run: python tools/update_readme.py"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_a_report_has_each_of_its_parts_once(document):
+    assert sorted(name for name, _ in PART.findall(TEXTS[document])) == sorted(
+        update_readme.PARTS[document]
+    )
+
+
+def test_both_reports_have_the_same_parts_with_the_same_numbers():
+    def list_numbers(text):
+        return [
+            (name, sorted(re.findall(r"\d+(?:\.\d+)?(?:e-\d+)?", part)))
+            for name, part in PART.findall(text)
+        ]
+
+    assert list_numbers(KOREAN) == list_numbers(ENGLISH.replace("zero", "0"))
+
+
+def test_both_reports_have_the_same_chapters():
+    def number(text):
+        headings = HEADING.findall(CODE.sub("", text))
+        return [(len(marks), title.split(" ")[0]) for marks, title in headings[1:]]
+
+    numbers = number(ENGLISH)
+    assert number(KOREAN) == numbers
+    assert all(re.fullmatch(r"\d\.|\d-\d\.", chapter) for _, chapter in numbers)
+    assert len(set(numbers)) == len(numbers)
+
+
+def test_the_chapters_are_those_of_the_plan():
+    chapters = [title for marks, title in HEADING.findall(KOREAN) if marks == "##"]
+    assert chapters == [
+        "1. 프로젝트 개요",
+        "2. 기술 분야 및 사용 기술",
+        "3. 프로젝트 일정과 진행 상태",
+        "4. 프로젝트 상세 설명",
+        "5. 프로젝트 진행 중 이슈 및 해결 방법",
+        "6. inference 실행 가이드",
+    ]
+
+
+def test_both_reports_have_the_same_links_pictures_and_code():
+    def list_targets(text):
+        links = [link for link in LINK.findall(text) if not link.startswith(("#", "report"))]
+        return [link.partition("#")[0] for link in links]
+
+    def list_code(text):
+        return [
+            ast.dump(ast.parse(code)) if language == "python" else split_commands(code)
+            for language, code in CODE.findall(text)
+            if language
+        ]
+
+    assert list_targets(KOREAN) == list_targets(ENGLISH)
+    assert list_code(KOREAN) == list_code(ENGLISH)
+
+
+def list_anchors(text):
+    """What GitHub names the headings of a document."""
+    titles = [title.lower() for _, title in HEADING.findall(text)]
+    return {re.sub(r"[^\w\- ]", "", title).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_each_link_leads_somewhere(document):
+    links = LINK.findall(TEXTS[document])
+    assert links
+    for link in links:
+        target, _, anchor = link.partition("#")
+        if link.startswith("https://"):
+            continue
+        path = (ROOT / "docs" / target).resolve() if target else ROOT / document
+        assert path.is_relative_to(ROOT), link
+        assert path.is_file(), link
+        assert not anchor or anchor in list_anchors(path.read_text(encoding="utf-8")), link
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_no_result_stands_outside_of_the_generated_parts(document):
+    text = HEADING.sub("", CODE.sub("", PART.sub("", TEXTS[document])))
+    text = re.sub(r"\[[^]]*\]\([^)]*\)|`[^`\n]*`|\b05\.\d\d\b", "", text)  # links, code, dates
+    figure = r"\d\.\d|[-+]\d|\d ?%|\d ?(?:MB|px|seconds|images|epochs|seeds|에포크|장|초)"
+    assert re.findall(figure, text) == []
+
+
+# Parts
+
+
+def test_the_choice_is_the_one_that_the_ablation_tells(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert report_parts.list_choices(ROOT) == tabulate.list_choices()
+
+
+def test_a_remedy_is_judged_by_the_gain_on_its_own_stratum():
+    published, findings = (
+        pd.concat(
+            pd.read_csv(path).assign(fold=path.parent.name)
+            for path in (ROOT / "experiments/runs/screening" / variant).glob("fold-*/images.csv")
+        )
+        for variant in ("published", "findings")
+    )
+    areas = pd.read_csv(ROOT / "analysis" / "images.csv", usecols=["name", "area_fraction"])
+    table = published.merge(findings, on=["fold", "name"]).merge(areas, on="name")
+    gains = (table["dice_y"] - table["dice_x"])[table["area_fraction"] < 0.05]
+    row = report_parts.tell_remedy(ROOT, "small polyp", "augmentation", 0.5)
+    cells = [cell.strip() for cell in row.split("|")]
+    assert cells[1:6] == [
+        "small polyp", "augmentation", str(len(gains)), "+0.500", f"{gains.mean():+.3f}"
+    ]  # fmt: skip
+    assert cells[6] == ("worse than without it" if gains.mean() < 0 else "less than predicted")
+
+
+# Korean
+
+
+@pytest.mark.parametrize(
+    "gain",
+    [
+        Gain(0.019, 0.0025, 0.0358, 100, (3, 3)),
+        Gain(-0.019, -0.0358, -0.0025, 100, (3, 2)),
+        Gain(0.019, 0.0025, 0.0358, 100, (1, 3)),
+        Gain(0.005, -0.0025, 0.0358, 100, (3, 3)),
+        Gain(0.005, None, None, 4, (1, 1)),
+    ],
+    ids=["better", "worse", "one seed", "not shown", "too few images"],
+)
+def test_every_verdict_of_the_proof_has_korean_words_and_its_numbers(gain):
+    english = judge_gain(gain)
+    korean = report_parts.translate_line(english)
+    assert not re.search(r"\b(?:the|is|better|worse|shown|claimed)\b", korean)
+    for number in re.findall(r"[-+]?\d+\.\d+", english):
+        assert number in korean
+
+
+@pytest.mark.parametrize(
+    ("english", "korean"),
+    [
+        ("| several polyps | 47 | -0.205 to -0.070 |", "| 여러 개의 용종 | 47 | -0.205 ~ -0.070 |"),
+        ("|---|---|", "|---|---|"),
+        ("| `published` | Dice |", "| `published` | Dice |"),
+        (
+            "- Goal for an epoch, times the reference: at least 3: missed by epoch, b0 (2.5).",
+            "- 에포크(기준 구현 대비 배수)의 목표, 3 이상: 미달, 에포크, b0 (2.5).",
+        ),
+        (
+            "Kinds of remedies that may be switched on today: none.",
+            "현재 켤 수 있는 처방의 종류: 없음.",
+        ),
+    ],
+    ids=["row", "line of a table", "code", "goal", "none"],
+)  # fmt: skip
+def test_a_line_in_korean(english, korean):
+    assert report_parts.translate_line(english) == korean
+
+
+@pytest.mark.parametrize("word", [*STRATA, *KINDS, *RULES, "balance: too much", "can't be said"])
+def test_every_word_that_may_come_has_korean(word):
+    assert not re.search("[a-z]", report_parts.translate_words(word))
+
+
+def test_a_word_without_korean_is_refused():
+    with pytest.raises(ValueError, match=r"no Korean for 'cystoscopy' .*tools/report_parts\.py"):
+        report_parts.translate_words("Dice cystoscopy")
+
+
+# Commands
+
+
+def split_commands(code):
+    """The words of each command of a block."""
+    return [words for line in code.splitlines() if (words := shlex.split(line, comments=True))]
+
+
+def list_commands(text):
+    blocks = [code for language, code in CODE.findall(text) if language == "sh"]
+    programs = "|".join(CHECKS)
+    inline = re.findall(rf"(?<!`)`((?:{programs}) [^`\n]+)`(?!`)", CODE.sub("", text))
+    return [words for code in [*blocks, *inline] for words in split_commands(code)]
+
+
+def check_make(*targets):
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert set(targets) <= set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+
+
+def check_dvc(*words):
+    options = get_main_parser().parse_args(list(words))
+    for target in getattr(options, "targets", None) or []:
+        file, _, stage = target.rpartition(":")
+        assert stage in yaml.safe_load((ROOT / file).read_text(encoding="utf-8"))["stages"]
+
+
+def check_effiseg(name, *words):
+    if name == "--help":
+        return
+    assert name in COMMANDS
+    if words:
+        parser = ArgumentParser()
+        importlib.import_module(f"effiseg.commands.{name}").add_arguments(parser)
+        parser.parse_args(words)
+
+
+def check_python(*words):
+    is_module = words[0] == "-m"
+    path = ROOT / (words[1].replace(".", "/") + ".py" if is_module else words[0])
+    source = path.read_text(encoding="utf-8")
+    assert '__name__ == "__main__"' in source
+    assert all(f'"{word}"' in source for word in words[1:] if word.startswith("--"))
+
+
+def check_pip(command, target):
+    extras = re.fullmatch(r"\.\[([\w,]+)\]", target)[1].split(",")
+    known = importlib.metadata.metadata("effiseg").get_all("Provides-Extra")
+    assert command == "install"
+    assert set(extras) <= set(known)
+
+
+def check_git(command, *words):
+    assert command == "log"
+    assert all((ROOT / path).exists() for path in words if not path.startswith("-"))
+
+
+def check_hf(*words):
+    scripts = importlib.metadata.entry_points(group="console_scripts")
+    assert "hf" in scripts.names
+    assert words == ("auth", "login")
+
+
+CHECKS = {
+    "make": check_make,
+    "dvc": check_dvc,
+    "effiseg": check_effiseg,
+    "python": check_python,
+    "pip": check_pip,
+    "git": check_git,
+    "hf": check_hf,
+}
+
+
+def check_command(program, *words):
+    try:
+        CHECKS[program](*words)
+    except (SystemExit, DvcParserError, OSError) as error:
+        raise AssertionError(f"{program} {shlex.join(words)} does not exist") from error
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_each_command_exists(document):
+    commands = list_commands(TEXTS[document])
+    assert {words[0] for words in commands} >= {"make", "dvc", "effiseg", "python", "pip"}
+    for words in commands:
+        check_command(*words)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["effiseg predict image.jpg", "effiseg fly", "make fly", "dvc metrics fly",
+     "dvc repro -s dvc.yaml:fly", "python tools/fly.py", "python -m experiments.screen --fly"],
+)  # fmt: skip
+def test_a_command_that_does_not_exist_is_found(command):
+    with pytest.raises(AssertionError):
+        check_command(*shlex.split(command))
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        pytest.param([sys.executable, "-m", "dvc", "metrics", "show"], "dice_pooled", id="dvc"),
+        pytest.param(["make", "help"], "repro", id="make"),
+        pytest.param(
+            [str(Path(sys.executable).with_name("effiseg")), "--help"], "predict", id="effiseg"
+        ),
+    ],
+)
+def test_a_quick_command_runs(command, expected):
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not installed")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert expected in done.stdout
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A picture of 200 x 240 pixels, and what `effiseg export` would write beside it."""
+    image = cv2.resize(draw_frame(np.random.default_rng(0)).image, (240, 200))
+    cv2.imwrite(str(tmp_path / "image.jpg"), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    write_onnx(tmp_path / "model" / "model.onnx", EffiSegNet.from_pretrained(SHIPPED / "baseline"))
+    shutil.copy(SHIPPED / "baseline" / CONFIG, tmp_path / "model")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(predictors, "FASTEST", ("torch",))  # the others export first
+    return tmp_path
+
+
+def test_the_python_examples_run(folder, capsys):
+    examples = [code for language, code in CODE.findall(ENGLISH) if language == "python"]
+    assert len(examples) == 2
+    for example in examples:
+        exec(compile(example, "report.md", "exec"), {})
+        assert capsys.readouterr().out.startswith("(200, 240) ")
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    list(zip(DOCUMENTS, ("no model has been uploaded", "업로드한 모델은 없다"), strict=True)),
+)
+def test_that_nothing_was_published_is_told(document, words):
+    row = next(line for line in TEXTS[document].splitlines() if "[publish.py]" in line)
+    assert words in row
+    assert "⬜" in row
+    assert "✅" not in row
