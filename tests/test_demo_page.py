@@ -22,7 +22,8 @@ pytest.importorskip("gradio", reason="the extra `demo` is not installed")
 from app import pick_host
 from effiseg.answers import RULES
 from effiseg.commands import demo
-from effiseg.demo_page import MAX_UPLOAD, WORDS, build_page, read_upload, serve
+from effiseg.demo_guard import MAX_UPLOAD
+from effiseg.demo_page import WORDS, build_page, read_upload, serve
 from effiseg.hub import SHIPPED
 from effiseg.predictors import Predictor, open_predictor
 from effiseg.synthetic import draw_frame

@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import io
 import json
+import math
 import pickle
 import re
 import threading
@@ -29,7 +30,15 @@ from safetensors.torch import load_file
 from effiseg import card, commands, shipping
 from effiseg.encoders import build_encoder
 from effiseg.export import INPUT, write_onnx
-from effiseg.hub import Config, EffiSegNet, find_folder, read_config, upload_folder, write_folder
+from effiseg.hub import (
+    LARGEST_CONFIG,
+    Config,
+    EffiSegNet,
+    find_folder,
+    read_config,
+    upload_folder,
+    write_folder,
+)
 from effiseg.metrics import count_pixels, dice
 from effiseg.weights import read_model, write_model
 
@@ -156,6 +165,12 @@ def test_a_configuration_that_was_written_is_read_again(tmp_path, config):
         pytest.param(
             {"limits": {"small polyp": "5 %"}}, "limits.small polyp is '5 %'", id="limit of text"
         ),
+        pytest.param({"decoder_channels": 10**9}, "decoder_channels is 1000000000", id="channels"),
+        pytest.param({"threshold": math.nan}, "threshold is nan; expected a number", id="NaN"),
+        pytest.param({"encoder": "x" * 1000}, "encoder is 'xxx", id="an endless encoder"),
+        pytest.param(
+            {"limits": {"small polyp": math.nan}}, "limits.small polyp is nan", id="limit of NaN"
+        ),
         pytest.param({"limits": None}, "is not a configuration of EffiSeg", id="no limits"),
         pytest.param({"limits": 3}, "is not a configuration of EffiSeg", id="limits of a number"),
     ],
@@ -169,11 +184,42 @@ def test_a_wrong_configuration_is_refused_by_name(tmp_path, changes, message):
     assert str(tmp_path / "config.json") in str(error.value)
 
 
-@pytest.mark.parametrize("text", ["{", "[1, 2]", "null"])
-def test_a_configuration_that_is_no_mapping_is_refused(tmp_path, text):
-    (tmp_path / "config.json").write_text(text)
-    with pytest.raises(ValueError, match=r"config\.json is not a configuration of EffiSeg"):
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"{", id="cut off"),
+        pytest.param(b"[1, 2]", id="a list"),
+        pytest.param(b"null", id="null"),
+        pytest.param(b"\xff" * 1000, id="not in UTF-8"),
+        pytest.param(b'{"limits": ' + b"[" * 100_000, id="nested deeply"),
+        pytest.param(b'{"size": ' + b"1" * 10_000 + b"}", id="an endless number"),
+    ],
+)
+def test_a_configuration_that_is_no_mapping_is_refused(tmp_path, content):
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"config\.json is not a configuration of Effi") as error:
         read_config(tmp_path)
+    assert len(str(error.value)) < len(str(tmp_path)) + 600
+
+
+def test_a_configuration_of_many_bytes_is_not_read(tmp_path):
+    (tmp_path / "config.json").write_bytes(b" " * (LARGEST_CONFIG + 1))
+    with pytest.raises(ValueError, match=r"config\.json has 1048577 bytes; expected at most"):
+        read_config(tmp_path)
+
+
+@pytest.mark.parametrize("encoder", ["../../etc/passwd", "/dev/zero", "hf-hub:a/b", "resnet18"])
+def test_an_encoder_that_is_none_is_refused_with_its_file(tmp_path, encoder):
+    write_folder(tmp_path, {}, dataclasses.replace(CONFIG, encoder=encoder), half=True)
+    with pytest.raises(ValueError, match=rf"config\.json: encoder is '{encoder}'; expected"):
+        EffiSegNet.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_no_finite_numbers_are_refused(tmp_path, value):
+    write_folder(tmp_path, {"logit.bias": torch.tensor([1, value])}, CONFIG, half=True)
+    with pytest.raises(ValueError, match=r"tensor 'logit\.bias' has values that are no finite"):
+        EffiSegNet.from_pretrained(tmp_path)
 
 
 @pytest.mark.parametrize("source", ["nowhere", "no/such/folder", "some one/polyps", ""])

@@ -1,27 +1,33 @@
 """The report in two languages: the same numbers, chapters and links, and commands that exist."""
 
 import ast
-import importlib
-import importlib.metadata
 import re
 import shlex
 import shutil
 import subprocess
 import sys
-from argparse import ArgumentParser
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
-from dvc.cli import DvcParserError
-from dvc.cli.parser import get_main_parser
+from documents import (
+    CODE,
+    HEADING,
+    LINK,
+    PART,
+    ROOT,
+    check_command,
+    check_links,
+    list_commands,
+    list_numbers,
+    read_document,
+    split_commands,
+)
 
 from effiseg import predictors
 from effiseg.answers import RULES
-from effiseg.commands import COMMANDS
 from effiseg.error_kinds import KINDS
 from effiseg.export import write_onnx
 from effiseg.findings import STRATA
@@ -30,18 +36,13 @@ from effiseg.proof import Gain, judge_gain
 from effiseg.synthetic import draw_frame
 from experiments import tabulate
 
-ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
-import report_parts  # noqa: E402
-import update_readme  # noqa: E402
+import report_parts
+import update_readme
 
 DOCUMENTS = list(report_parts.DOCUMENTS)
-TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in DOCUMENTS}
+TEXTS = {name: read_document(name) for name in DOCUMENTS}
 ENGLISH, KOREAN = TEXTS.values()
-PART = re.compile(r"<!-- (\w+) -->\n(.*?)\n<!-- /\1 -->", re.DOTALL)
-CODE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
-LINK = re.compile(r"\]\(([^)]+)\)")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -58,12 +59,6 @@ def test_a_report_has_each_of_its_parts_once(document):
 
 
 def test_both_reports_have_the_same_parts_with_the_same_numbers():
-    def list_numbers(text):
-        return [
-            (name, sorted(re.findall(r"\d+(?:\.\d+)?(?:e-\d+)?", part)))
-            for name, part in PART.findall(text)
-        ]
-
     assert list_numbers(KOREAN) == list_numbers(ENGLISH.replace("zero", "0"))
 
 
@@ -106,24 +101,10 @@ def test_both_reports_have_the_same_links_pictures_and_code():
     assert list_code(KOREAN) == list_code(ENGLISH)
 
 
-def list_anchors(text):
-    """What GitHub names the headings of a document."""
-    titles = [title.lower() for _, title in HEADING.findall(text)]
-    return {re.sub(r"[^\w\- ]", "", title).replace(" ", "-") for title in titles}
-
-
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_each_link_leads_somewhere(document):
-    links = LINK.findall(TEXTS[document])
-    assert links
-    for link in links:
-        target, _, anchor = link.partition("#")
-        if link.startswith("https://"):
-            continue
-        path = (ROOT / "docs" / target).resolve() if target else ROOT / document
-        assert path.is_relative_to(ROOT), link
-        assert path.is_file(), link
-        assert not anchor or anchor in list_anchors(path.read_text(encoding="utf-8")), link
+    assert LINK.findall(TEXTS[document])
+    check_links(document)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -215,84 +196,6 @@ def test_a_word_without_korean_is_refused():
 
 
 # Commands
-
-
-def split_commands(code):
-    """The words of each command of a block."""
-    return [words for line in code.splitlines() if (words := shlex.split(line, comments=True))]
-
-
-def list_commands(text):
-    blocks = [code for language, code in CODE.findall(text) if language == "sh"]
-    programs = "|".join(CHECKS)
-    inline = re.findall(rf"(?<!`)`((?:{programs}) [^`\n]+)`(?!`)", CODE.sub("", text))
-    return [words for code in [*blocks, *inline] for words in split_commands(code)]
-
-
-def check_make(*targets):
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert set(targets) <= set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
-
-
-def check_dvc(*words):
-    options = get_main_parser().parse_args(list(words))
-    for target in getattr(options, "targets", None) or []:
-        file, _, stage = target.rpartition(":")
-        assert stage in yaml.safe_load((ROOT / file).read_text(encoding="utf-8"))["stages"]
-
-
-def check_effiseg(name, *words):
-    if name == "--help":
-        return
-    assert name in COMMANDS
-    if words:
-        parser = ArgumentParser()
-        importlib.import_module(f"effiseg.commands.{name}").add_arguments(parser)
-        parser.parse_args(words)
-
-
-def check_python(*words):
-    is_module = words[0] == "-m"
-    path = ROOT / (words[1].replace(".", "/") + ".py" if is_module else words[0])
-    source = path.read_text(encoding="utf-8")
-    assert '__name__ == "__main__"' in source
-    assert all(f'"{word}"' in source for word in words[1:] if word.startswith("--"))
-
-
-def check_pip(command, target):
-    extras = re.fullmatch(r"\.\[([\w,]+)\]", target)[1].split(",")
-    known = importlib.metadata.metadata("effiseg").get_all("Provides-Extra")
-    assert command == "install"
-    assert set(extras) <= set(known)
-
-
-def check_git(command, *words):
-    assert command == "log"
-    assert all((ROOT / path).exists() for path in words if not path.startswith("-"))
-
-
-def check_hf(*words):
-    scripts = importlib.metadata.entry_points(group="console_scripts")
-    assert "hf" in scripts.names
-    assert words == ("auth", "login")
-
-
-CHECKS = {
-    "make": check_make,
-    "dvc": check_dvc,
-    "effiseg": check_effiseg,
-    "python": check_python,
-    "pip": check_pip,
-    "git": check_git,
-    "hf": check_hf,
-}
-
-
-def check_command(program, *words):
-    try:
-        CHECKS[program](*words)
-    except (SystemExit, DvcParserError, OSError) as error:
-        raise AssertionError(f"{program} {shlex.join(words)} does not exist") from error
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

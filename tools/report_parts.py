@@ -480,6 +480,23 @@ SENTENCES = {  # {} stands for what is carried over, its words translated by TER
     "Poor: Dice below 0.8.": "나쁜 답: Dice 0.8 미만.",
 }  # fmt: skip
 TERMS = {
+    "measured on purpose": "일부러 일으켜 측정한 것",
+    "faults listed, each with its test": "목록에 있는 장애와 잘못된 입력 (각각 테스트가 있다)",
+    "stages of the real pipeline that were disturbed": "방해를 받은 실제 파이프라인의 단계",
+    "kills at random moments; survived, with the same hashes":
+        "임의의 순간에 강제 종료한 횟수; 그 뒤 같은 해시로 완료된 횟수",
+    "seconds to finish after a kill; without one (medians over stages)":
+        "강제 종료 뒤 완료까지 걸린 시간(초); 방해가 없을 때(초) (단계별 중앙값)",
+    "runs that a full disk stopped; stages with the same hashes once there was room again":
+        "디스크가 가득 차서 멈춘 실행; 공간을 확보한 뒤 같은 해시로 완료된 단계",
+    "cut-off locks of DVC that were removed, as": "손상되어 제거한 DVC 잠금 파일:",
+    "does": "방식",
+    "requests to the demo page; answered; told that the queue is full; failed":
+        "데모 페이지에 보낸 요청; 응답; 대기열이 가득 찼다는 안내; 실패",
+    "memory of the demo page before and at its peak, MiB": "데모 페이지의 메모리: 이전; 최대 (MiB)",
+    "memory of": "메모리:",
+    "after 1,000 and after 10,000 pictures, MiB": "이미지 1,000장 뒤; 10,000장 뒤 (MiB)",
+    "the same with pictures of 8000 x 8000 pixels": "8000 x 8000 픽셀 이미지일 때",
     # models, scores, tables
     "baseline": "기준 모델", "improved": "개선 모델", "shipped baseline": "배포 기준 모델",
     "shipped improved": "배포 개선 모델", "paper": "논문", "ours": "본 프로젝트",

@@ -41,6 +41,7 @@ GOALS = {  # ends of records' names in benchmarks/results.json, and the goal for
 DIGITS = 5  # of `dvc metrics`, as long as nobody asks for others
 PRINTED = ("difference", "metrics")  # parts that DVC prints, whatever the language
 LARGEST = 3  # operators of the profile that are named
+FAULT = re.compile(r"^\| .+ \| `tests/.+\|$", re.MULTILINE)  # a row of docs/reliability.md
 NETWORK = re.compile(r"network, (?P<size>\d+) px, batch (?P<batch>\d+): (?P<name>.+)")
 PREDICTION_GOALS = {  # networks of benchmarks/prediction.json, and the goal for the fastest of them
     "the same network, B0": ("b0, ", 4.0),
@@ -492,6 +493,44 @@ def write_yardstick(root: Path, error: float, images: int) -> str:
     )
 
 
+def write_faults(root: Path) -> str:
+    """What was done on purpose and survived, from docs/reliability.md and
+    benchmarks/{faults,demo_load,prediction_load}.json."""
+    faults, page, many = (
+        json.loads((root / "benchmarks" / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("faults", "demo_load", "prediction_load")
+    )
+    stages = faults["stages"]
+    kills = sum(len(stage["kills"]) for stage in stages)
+    survived = sum(len(stage["kills"]) for stage in stages if stage["recovered"])
+    stopped = [disk for stage in stages for disk in stage["full_disks"] if disk["status"] != 0]
+    keys = ("seconds_to_recover", "seconds")
+    again, usual = (statistics.median(stage[key] for stage in stages) for key in keys)
+    same = sum(stage["recovered_from_full_disks"] for stage in stages)
+    mended = sum(stage["locks_mended"] for stage in stages)
+    asked = [page[key] for key in ("requests", "answered", "told that the queue is full")]
+    text = (root / "docs" / "reliability.md").read_text(encoding="utf-8")
+    rows = {
+        "faults listed, each with its test": len(FAULT.findall(text)),
+        "stages of the real pipeline that were disturbed": len(stages),
+        "kills at random moments; survived, with the same hashes": f"{kills}; {survived}",
+        "seconds to finish after a kill; without one (medians over stages)":
+            f"{again:.1f}; {usual:.1f}",
+        "runs that a full disk stopped; stages with the same hashes once there was room again":
+            f"{len(stopped)}; {same}",
+        "cut-off locks of DVC that were removed, as `make repro` does": mended,
+        "requests to the demo page; answered; told that the queue is full; failed":
+            "; ".join(map(str, [*asked, page["failed otherwise"]])),
+        "memory of the demo page before and at its peak, MiB":
+            f"{page['peak memory before (MiB)']}; {page['peak memory after (MiB)']}",
+        "memory of `effiseg predict` after 1,000 and after 10,000 pictures, MiB":
+            f"{many['small']['peak_mib_at_look']:.0f}; {many['small']['peak_mib']:.0f}",
+        "the same with pictures of 8000 x 8000 pixels": f"{many['large']['peak_mib']:.0f}",
+    }  # fmt: skip
+    lines = ["| measured on purpose |  |", "|---|---|"]
+    return "\n".join([*lines, *(f"| {name} | {value} |" for name, value in rows.items())])
+
+
 PARTS = {  # of each document, and what writes them
     "README.md": {
         "results": write_results,
@@ -501,7 +540,9 @@ PARTS = {  # of each document, and what writes them
         "metrics": write_metrics,
         "shipped": write_shipped,
         "speed_goals": write_speed_goals,
+        "faults": write_faults,
     },
+    "docs/reliability.md": {"faults": write_faults},
     "docs/architecture.md": {"modules": write_modules},
     "docs/paper-study.md": {
         "data": write_data,

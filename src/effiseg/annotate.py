@@ -1,7 +1,7 @@
 """Annotate: many pictures, from files to masks, overlays and a table.
 
 Pictures are decoded and outputs written by threads while the network computes; no more than a few
-are in memory at a time, however many there are.
+are in memory at a time, however many there are. A large one is predicted and written alone.
 
 Written into a folder
     masks/NAME.png      (H, W) uint8, 0 and 255, at the picture's size as it is shown (EXIF applied)
@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 
 from effiseg.answers import Answer, draw_answer, read_answer
 from effiseg.files import write_bytes
-from effiseg.pictures import Source, read_picture
+from effiseg.pictures import Source, count_pixels, read_picture
 from effiseg.predictors import Predictor
 
 BATCH = 4
 READERS, AHEAD = 2, 4  # threads; pictures that are decoded before they are needed
+LARGE = 16_000_000  # pixels; 14 smaller pictures, as many as there may be, take 0.7 GB at most
 JPEG_QUALITY = 90
 COLUMNS = (
     "file", "name", "height", "width", "area_fraction", "lesions", "confidence", "warnings",
@@ -66,7 +67,7 @@ def annotate_pictures(
         for predicted in predict_stream(read_ahead(sources), predictor):
             if predicted.answer is not None:
                 writing.append(writers.submit(write_answer, out, predicted, with_overlays))
-            if len(writing) > AHEAD:
+            while len(writing) > (0 if is_large(predicted.picture) else AHEAD):
                 writing.popleft().result()
             yield describe(predicted)
         for task in writing:
@@ -80,29 +81,43 @@ def predict_stream(
     waiting: list[tuple[Any, Picture | str]] = []
     for pair in stream:
         waiting.append(pair)
-        if sum(isinstance(picture, np.ndarray) for _, picture in waiting) == BATCH:
+        number = sum(isinstance(picture, np.ndarray) for _, picture in waiting)
+        if number == BATCH or is_large(pair[1]):
             yield from _predict(waiting, predictor)
             waiting = []
     yield from _predict(waiting, predictor)
 
 
 def read_ahead(sources: Iterable[Source]) -> Iterator[tuple[Source, Picture | str]]:
-    """Every source with its picture, or with the reason why it can't be read."""
+    """Every source with its picture, or with the reason why it can't be read.
 
-    def read(source: Source) -> tuple[Source, Picture | str]:
-        try:
-            return source, read_picture(source.path)
-        except (ValueError, OSError) as error:
-            return source, str(error)
-
+    A large one is read when all before it have been taken, and none is read beside it.
+    """
     with ThreadPoolExecutor(READERS) as readers:
-        reading: deque[Future[tuple[Source, Picture | str]]] = deque()
+        reading: deque[tuple[Source, Future[Picture | str]]] = deque()
         for source in sources:
-            reading.append(readers.submit(read, source))
-            if len(reading) > AHEAD:
-                yield reading.popleft().result()
-        while reading:
-            yield reading.popleft().result()
+            alone = count_pixels(source.path) > LARGE
+            if not alone:
+                reading.append((source, readers.submit(_read, source.path)))
+            while len(reading) > (0 if alone else AHEAD):
+                earlier, picture = reading.popleft()
+                yield earlier, picture.result()
+            if alone:
+                yield source, _read(source.path)
+        for source, picture in reading:
+            yield source, picture.result()
+
+
+def is_large(picture: Picture | str | None) -> bool:
+    """Whether it is a picture that shares the memory with no others."""
+    return isinstance(picture, np.ndarray) and picture.size > 3 * LARGE
+
+
+def _read(path: Path) -> Picture | str:
+    try:
+        return read_picture(path)
+    except (ValueError, OSError) as error:
+        return str(error)
 
 
 def _predict(

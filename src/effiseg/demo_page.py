@@ -5,10 +5,11 @@ probabilities. Numbers are of the image's full size; only what is drawn is small
 
 Shapes: S x S is a network's input size, H x W the image's own, h x w the size it is shown at.
 
-Gradio is imported here alone. Its statistics and the browser's history of runs are off, fonts are
-the system's: neither the page nor the server fetches anything from elsewhere.
+Gradio's statistics and the browser's history of runs are off, fonts are the system's: neither the
+page nor the server fetches anything from elsewhere.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -17,17 +18,19 @@ from typing import NamedTuple
 import cv2
 import gradio as gr
 import numpy as np
+from gradio.utils import get_upload_folder
 from numpy.typing import NDArray
+from starlette.middleware import Middleware
 
 from effiseg.answers import SMALLEST_LESION, Answer, Probability, draw_answer, read_answer
+from effiseg.demo_guard import KEEP, MAX_UPLOAD, guard
 from effiseg.pictures import LARGEST, SMALLEST, SUFFIXES, read_picture
 from effiseg.predictors import Predictor
 
-MAX_UPLOAD = 20 * 2**20  # bytes
 LOWEST, HIGHEST = 0.05, 0.95  # thresholds that can be chosen
 SHOWN_SIDE = 1280  # pixels, of the longer side
 QUEUE, SESSIONS = 32, 100  # requests that wait; visitors whose last image is remembered
-SWEEP, KEEP = 600, 3600  # seconds: how often old files are deleted, and at what age
+SWEEP = 600  # seconds: how often old files are deleted
 WORDS = {  # what a warning of effiseg.answers says of the answer
     "low confidence": "the model is not sure of this answer",
     "small polyp": "the marked area is small",
@@ -114,12 +117,14 @@ def serve(page: gr.Blocks, host: str, port: int) -> str:
     Raises:
         OSError: the port is taken, or the host is not this machine's.
     """
+    os.makedirs(get_upload_folder(), exist_ok=True)
     page.queue(max_size=QUEUE, default_concurrency_limit=1)
     try:
         page.launch(
             server_name=host,
             server_port=port,
             max_file_size=MAX_UPLOAD,
+            app_kwargs={"middleware": [Middleware(guard, page=page)]},
             state_session_capacity=SESSIONS,
             theme=_pick_theme(),
             css=STYLE,

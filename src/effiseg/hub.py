@@ -12,6 +12,7 @@ them; a token is never printed.
 import dataclasses
 import json
 import re
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,14 +31,15 @@ from torch import Tensor, float16
 import effiseg.model
 from effiseg.answers import RULES
 from effiseg.encoders import build_encoder
-from effiseg.files import write_bytes, write_json
+from effiseg.files import cut_short, show, write_bytes, write_json
 from effiseg.params import as_plain, parse_section, require
-from effiseg.recipe import Upsampling
+from effiseg.recipe import Upsampling, require_network
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 SCORES = "scores.json"  # not every model has it
 SHIPPED = Path(__file__).parent / "shipped"  # a folder for each model of the package
 DEFAULT = SHIPPED / "improved"
+LARGEST_CONFIG = 1 << 20  # bytes, far above any use
 _REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
@@ -53,7 +55,8 @@ class Settings:
     test_flips: bool = False  # answers are the mean over four mirror images
 
     def __post_init__(self) -> None:
-        require("size", self.size, 32 <= self.size <= 2048, "32 to 2048 pixels")
+        require("encoder", self.encoder, len(self.encoder) < 100, "the name of an encoder of timm")
+        require_network(self.decoder_channels, self.size)
         require("threshold", self.threshold, 0 < self.threshold < 1, "between 0 and 1")
 
 
@@ -67,7 +70,8 @@ class Config(Settings):
         super().__post_init__()
         for name, limit in self.limits.items():
             require("limits", name, name in RULES, f"names of {tuple(RULES)}")
-            require(f"limits.{name}", limit, type(limit) in (int, float), "a number")
+            is_number = type(limit) in (int, float) and abs(limit) <= sys.float_info.max
+            require(f"limits.{name}", limit, is_number, "a number that is finite")
 
 
 class EffiSegNet(effiseg.model.EffiSegNet):
@@ -83,12 +87,16 @@ class EffiSegNet(effiseg.model.EffiSegNet):
         """
         folder = find_folder(source, revision)
         config = read_config(folder)
-        encoder = build_encoder(config.encoder, pretrained=False)
+        try:
+            encoder = build_encoder(config.encoder, pretrained=False)
+        except ValueError as error:
+            raise ValueError(f"{folder / CONFIG}: {error}") from error
         network = cls(encoder, config.decoder_channels, config.upsampling)
         try:
             network.load_state_dict(read_tensors(folder / WEIGHTS))
         except RuntimeError as error:
-            raise ValueError(f"{folder / WEIGHTS} does not fit {CONFIG}: {error}") from error
+            reason = cut_short(error)
+            raise ValueError(f"{folder / WEIGHTS} does not fit {CONFIG}: {reason}") from error
         return network.eval()
 
 
@@ -125,11 +133,14 @@ def read_config(folder: Path) -> Config:
     path = folder / CONFIG
     if not path.is_file():
         raise FileNotFoundError(f"{folder} has no {CONFIG}: it is not a model of EffiSeg")
+    if (length := path.stat().st_size) > LARGEST_CONFIG:
+        raise ValueError(f"{path} has {length} bytes; expected at most {LARGEST_CONFIG}")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         limits = dict(found.pop("limits"))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is not a configuration of EffiSeg: {error!r}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        reason = cut_short(error)
+        raise ValueError(f"{path} is not a configuration of EffiSeg ({reason})") from error
     settings = parse_section(found, "config", Settings, path)
     try:
         return Config(**as_plain(settings), limits=limits)
@@ -143,13 +154,20 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     The format holds numbers only: nothing in such a file can run.
 
     Raises:
-        ValueError: the file is not in safetensors format.
+        ValueError: the file is not in safetensors format, or holds NaN or infinities, which no
+            answer would show.
         FileNotFoundError: it is not there.
     """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
     try:
-        return {name: tensor.float() for name, tensor in load(path.read_bytes()).items()}
+        tensors = {name: tensor.float() for name, tensor in load(path.read_bytes()).items()}
     except SafetensorError as error:
         raise ValueError(f"{path} holds no tensors in safetensors format: {error}") from error
+    odd = next((name for name, tensor in tensors.items() if not tensor.isfinite().all()), None)
+    if odd is not None:
+        raise ValueError(f"{path}: tensor {show(odd)} has values that are no finite numbers")
+    return tensors
 
 
 def write_folder(folder: Path, state: dict[str, Tensor], config: Config, half: bool) -> None:

@@ -28,6 +28,7 @@ ORIENTATION = 0x0112  # EXIF's tag
 SMALLEST = 32  # pixels, of either side, as LARGEST
 LARGEST_FILE = 1 << 30  # bytes: twice the largest picture of 16 bits and four channels
 DEPTHS = (8, 10, 12, 14, 16)  # bits
+LONGEST_NAME = 237  # bytes: systems take 255; outputs add a suffix and, while written, a number
 
 
 class Source(NamedTuple):
@@ -66,6 +67,15 @@ def list_sources(given: Iterable[str]) -> list[Source]:
 def is_video(path: Path) -> bool:
     """By its suffix."""
     return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def count_pixels(path: Path) -> int:
+    """What the file's header promises; 0 where there is none, of which `read_picture` tells why."""
+    try:
+        with Image.open(path, formats=FORMATS) as picture:
+            return picture.width * picture.height
+    except Exception:  # as in read_picture, which reports it
+        return 0
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
@@ -156,9 +166,6 @@ def _turn(image: NDArray[np.uint8], orientation: object) -> NDArray[np.uint8]:
         8: np.rot90(image),
     }
     return np.ascontiguousarray(turns.get(orientation, image))
-
-
-LONGEST_NAME = 237  # bytes: systems take 255; outputs add a suffix and, while written, a number
 
 
 def _cut(name: str, longest: int) -> str:

@@ -2,13 +2,14 @@
 
 Shapes: B images of S x S pixels, S the input size the network was trained at.
 
-The graph of the two others is exported once a model and kept in the user's cache folder, where
-OpenVINO also finds what it has compiled before. On a processor with bfloat16, PyTorch and OpenVINO
-compute in it; ONNX Runtime computes in float32.
+The graph of the two others is exported once a model and kept in the user's cache folder, as is what
+OpenVINO compiled of it; a file that was damaged there is made anew. On a processor with bfloat16,
+PyTorch and OpenVINO compute in it; ONNX Runtime computes in float32.
 """
 
 import hashlib
 import importlib.util
+import io
 import json
 import os
 import sys
@@ -23,7 +24,8 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from effiseg.arrays import resize_image
-from effiseg.export import INPUT, write_onnx
+from effiseg.export import INPUT, export_onnx
+from effiseg.files import sha256_of, write_bytes
 from effiseg.hub import DEFAULT, Config, EffiSegNet, find_folder, read_config
 from effiseg.model import EffiSegNet as Network
 from effiseg.predict import predict_probabilities
@@ -148,9 +150,21 @@ def _open_openvino(graph: Path) -> Callable[[Images], Probabilities]:
     settings = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": count_threads(),
-        "CACHE_DIR": str(graph.parent / "openvino"),
     }
-    compiled = openvino.Core().compile_model(graph, "CPU", settings)
+    core = openvino.Core()
+    names = ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")
+    processor = [core.get_property("CPU", name) for name in names]
+    about = (graph.stem, openvino.__version__, processor, settings)
+    key = hashlib.sha256(repr(about).encode()).hexdigest()[:16]
+
+    def compile_graph() -> bytes:
+        content = io.BytesIO()
+        core.compile_model(graph, "CPU", settings).export_model(content)
+        return content.getvalue()
+
+    # Not OpenVINO's own cache, which reads back what was damaged.
+    blob = _keep(graph.parent, key, ".blob", compile_graph)
+    compiled = core.import_model(blob.read_bytes(), "CPU", settings)
     return lambda images: compiled(images, share_outputs=False)[0]  # a copy
 
 
@@ -167,7 +181,20 @@ def _export_once(network: Network, cache: Path) -> Path:
     for name, tensor in network.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.cpu().numpy().tobytes())
-    path = cache / f"{digest.hexdigest()[:16]}.onnx"
-    if not path.is_file():
-        write_onnx(path, network)
+    return _keep(cache, digest.hexdigest()[:16], ".onnx", lambda: export_onnx(network))
+
+
+def _keep(cache: Path, key: str, suffix: str, make: Callable[[], bytes]) -> Path:
+    """The folder's file KEY-SHA256.suffix, made where there is none whose content has that sha256.
+
+    Raises:
+        OSError: it can't be written or read.
+    """
+    for path in cache.glob(f"{key}-*{suffix}"):
+        if path.stem == f"{key}-{sha256_of(path)}":
+            return path
+        path.unlink(missing_ok=True)
+    content = make()
+    path = cache / f"{key}-{hashlib.sha256(content).hexdigest()}{suffix}"
+    write_bytes(path, content)
     return path

@@ -5,6 +5,7 @@ The overlay is MPEG-4 (Part 2) in an .mp4, without sound, at the frame rate and 
 of an odd side it lacks the last row or column, as the format asks.
 """
 
+import secrets
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 
 import cv2
 
-from effiseg.annotate import AHEAD, VALUES, Picture, predict_stream
+from effiseg.annotate import AHEAD, VALUES, Picture, is_large, predict_stream
 from effiseg.answers import draw_answer
 from effiseg.pictures import LARGEST, SMALLEST
 from effiseg.predictors import Predictor
@@ -64,7 +65,7 @@ def annotate_video(
     """
     video = describe_video(path)
     overlay.parent.mkdir(parents=True, exist_ok=True)
-    temporary = overlay.with_name(f"{overlay.stem}.part.mp4")
+    temporary = overlay.with_name(f"{overlay.stem}.{secrets.token_hex(4)}.part.mp4")
     codec, size = cv2.VideoWriter.fourcc(*"mp4v"), (video.width, video.height)
     writer = cv2.VideoWriter(str(temporary), codec, video.frames_a_second, size)
     if not writer.isOpened():
@@ -80,7 +81,7 @@ def annotate_video(
                 answer = predicted.answer
                 assert predicted.picture is not None and answer is not None
                 writing.append(encoder.submit(write, predicted.picture, answer.mask))
-                if len(writing) > AHEAD:
+                while len(writing) > (0 if is_large(predicted.picture) else AHEAD):
                     writing.popleft().result()
                 seconds = predicted.key / video.frames_a_second
                 row = {"frame": predicted.key, "seconds": seconds}
@@ -91,10 +92,23 @@ def annotate_video(
         if predicted.key + 1 < LEAST_SHARE * video.frames:
             raise ValueError(f"{path} ends after {predicted.key + 1} of {video.frames} frames")
         writer.release()
+        if not is_whole(temporary, predicted.key + 1):
+            reason = "could not be written whole: make room, then run the same again"
+            raise OSError(f"{overlay} {reason}")
         temporary.replace(overlay)
     finally:
         writer.release()
         temporary.unlink(missing_ok=True)
+
+
+def is_whole(path: Path, frames: int) -> bool:
+    """Whether the last of so many frames can be read. On a full disk OpenCV writes half a file and
+    says nothing."""
+    capture = cv2.VideoCapture(str(path))
+    capture.set(cv2.CAP_PROP_POS_FRAMES, frames - 1)
+    is_there, _ = capture.read()
+    capture.release()
+    return is_there
 
 
 def read_frames(path: Path) -> Iterator[tuple[int, Picture]]:

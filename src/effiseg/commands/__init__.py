@@ -40,5 +40,10 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         sys.exit(module.run(options))
     except (OSError, ValueError, ModuleNotFoundError) as error:
-        print(f"effiseg {name}: {error}", file=sys.stderr)
+        print(f"effiseg {name}: {on_screen(str(error))}", file=sys.stderr)
         sys.exit(1)
+
+
+def on_screen(message: str) -> str:
+    """The message as one line of visible characters: names of files may hold any others."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)

@@ -19,6 +19,7 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
+from effiseg.commands import on_screen
 from effiseg.commands.options import add_model_options, open_chosen, refuse_existing
 from effiseg.comparison import Compare, bootstrap_mean
 from effiseg.error_kinds import budget_pixels
@@ -53,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     for judged in judge_pairs(pairs, predictor, lambda items: tqdm(items, desc="evaluate")):
         if not isinstance(judged, Judged):
             failed += 1
-            tqdm.write(judged[1], file=sys.stderr)
+            tqdm.write(on_screen(judged[1]), file=sys.stderr)
             continue
         rows.append(judged.row)
         title = {f"{judged.row['kind']}, Dice {judged.row['dice']:.3f}": judged.prediction}

@@ -17,6 +17,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from effiseg.annotate import COLUMNS, MASKS, OVERLAYS, annotate_pictures, printable
+from effiseg.commands import on_screen
 from effiseg.commands.options import add_model_options, open_chosen, refuse_existing
 from effiseg.files import write_table
 from effiseg.pictures import Source, is_video, list_sources
@@ -45,13 +46,12 @@ def run(options: argparse.Namespace) -> int:
     refuse_existing([options.out / TABLE, *masks], options.force)
     predictor = open_chosen(options)
     rows = []
-    bar = tqdm(total=len(pictures), desc="predict", unit="picture", disable=not pictures)
-    for row in annotate_pictures(pictures, predictor, options.out, not options.no_overlays):
-        rows.append(row)
-        bar.update()
-        if row["error"]:
-            tqdm.write(row["error"], file=sys.stderr)
-    bar.close()
+    answers = annotate_pictures(pictures, predictor, options.out, not options.no_overlays)
+    with tqdm(answers, "predict", len(pictures), unit="picture", disable=not pictures) as bar:
+        for row in bar:
+            rows.append(row)
+            if row["error"]:
+                tqdm.write(on_screen(row["error"]), file=sys.stderr)
     for source in sources:
         if is_video(source.path):
             rows.append(predict_video(source, predictor, options.out))
@@ -73,14 +73,12 @@ def predict_video(source: Source, predictor: Predictor, out: Path) -> dict[str, 
     row |= {"file": printable(source.path), "name": printable(source.name), "error": ""}
     try:
         video = describe_video(source.path)
-        bar = tqdm(total=video.frames or None, desc=source.name, unit="frame")
-        frames = []
-        for frame in annotate_video(source.path, predictor, out / OVERLAYS / f"{source.name}.mp4"):
-            frames.append(frame)
-            bar.update()
-        bar.close()
+        answers = annotate_video(source.path, predictor, out / OVERLAYS / f"{source.name}.mp4")
+        name = on_screen(source.name)
+        with tqdm(answers, name, video.frames or None, unit="frame") as bar:
+            frames = list(bar)
     except ValueError as error:
-        print(error, file=sys.stderr)
+        print(on_screen(str(error)), file=sys.stderr)
         return row | {"error": str(error)}
     write_table(out / FRAMES / f"{source.name}.csv", pd.DataFrame(frames))
     return row | {"height": video.height, "width": video.width}
