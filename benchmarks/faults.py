@@ -30,10 +30,10 @@ from typing import Any
 import torch
 import yaml
 
-import tools.mend_lock as mend
 from effiseg.files import write_json
 from effiseg.precision import describe_device
 from tools.demo import ROOT, copy_tree, set_params
+from tools.mend_lock import main as mend
 from tools.verify_cache import find_damaged
 
 SETTINGS: dict[str, object] = {
@@ -61,19 +61,19 @@ def main() -> None:
         undisturbed, killed, full = Path(scratch, "undisturbed"), Path(scratch, "killed"), disk
         for folder in (undisturbed, killed, full):
             make_project(folder)
-        records = []
+        records, kinds = [], cycle(KILLS)
         for stage in list_stages(undisturbed):
             seconds = finish(undisturbed, stage)
             expected = read_lock(undisturbed, stage)
-            moments = [generator.uniform(0, seconds) for _ in range(options.kills)]
+            moments = sorted(generator.uniform(0, seconds) for _ in range(options.kills))
             record: dict[str, Any] = {"stage": stage, "seconds": round(seconds, 1)}
-            kills = (kill(killed, stage, *each) for each in zip(moments, cycle(KILLS)))
+            kills = (kill(killed, stage, *each) for each in zip(moments, kinds))
             record["kills"] = [each for each in kills if each["status"] != 0]  # 0: it was done
-            mended = mend_lock(killed)
+            mended = len(mend(killed))
             record |= recover(killed, stage, expected)
             rooms = [0, generator.randint(1, 1 << 20)]
             record["full_disks"] = [fill(full, stage, room) for room in rooms]
-            record["locks_mended"] = mended + mend_lock(full)
+            record["locks_mended"] = mended + len(mend(full))
             finish(full, stage)
             record["recovered_from_full_disks"] = read_lock(full, stage) == expected
             print(json.dumps(record), flush=True)
@@ -164,13 +164,6 @@ def kill(folder: Path, stage: str, after: float, how: str) -> dict[str, object]:
             os.killpg(process.pid, signal.SIGKILL if how == "all" else signal.SIGINT)
     process.wait(LONGEST)
     return {"after": round(after, 2), "how": how, "status": process.returncode}
-
-
-def mend_lock(folder: Path) -> bool:
-    """As `make repro` does first. Whether DVC's own lock was cut off."""
-    is_cut_off = mend.is_cut_off(folder / ".dvc" / "tmp" / "rwlock")
-    mend.main(folder)
-    return is_cut_off
 
 
 def fill(folder: Path, stage: str, room: int) -> dict[str, object]:

@@ -208,15 +208,35 @@ def test_a_damaged_object_of_the_cache_is_found(tmp_path):
     assert list(verify_cache.find_damaged(tmp_path)) == [path]
 
 
-def test_a_lock_of_dvc_that_a_full_disk_cut_off_is_removed_and_no_other(tmp_path, monkeypatch):
+def test_a_lock_of_running_commands_that_was_cut_off_is_removed_and_no_other(tmp_path, monkeypatch):
     monkeypatch.setattr(mend_lock, "MOMENT", 0)
     lock = tmp_path / ".dvc" / "tmp" / "rwlock"
-    mend_lock.main(tmp_path)  # there is none
+    assert mend_lock.main(tmp_path) == []  # there is none
     lock.parent.mkdir(parents=True)
     for content, stays in (("{}", True), ('{"write": {"a": {"pid"', False), ("", False)):
         lock.write_text(content)
         mend_lock.main(tmp_path)
         assert lock.exists() == stays
+
+
+@pytest.mark.parametrize("name", mend_lock.LOCKS)
+def test_a_lock_of_stages_that_was_cut_off_keeps_those_that_are_whole(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(mend_lock, "MOMENT", 0)
+    text = (ROOT / name).read_text(encoding="utf-8")
+    stages = yaml.safe_load(text)["stages"]
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    assert mend_lock.main(tmp_path) == []
+    for length in np.random.default_rng(0).integers(0, len(text), 12):
+        path.write_text(text[:length], encoding="utf-8")
+        mend_lock.main(tmp_path)
+        kept = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"] if path.exists() else {}
+        *whole, last = kept or [None]
+        assert all(kept[stage] == stages[stage] for stage in whole)
+        # Cut between two of its files, the last one is whole as far as DVC can tell: it runs again.
+        assert last is None or mend_lock.is_whole_stage(kept[last])
+        assert len(kept) >= list(stages).index(last) if last else length < 3000
 
 
 def test_an_interrupted_set_up_begins_anew_and_no_other_folder_is_emptied(tmp_path):
