@@ -67,7 +67,7 @@ def main() -> None:
             expected = read_lock(undisturbed, stage)
             moments = sorted(generator.uniform(0, seconds) for _ in range(options.kills))
             record: dict[str, Any] = {"stage": stage, "seconds": round(seconds, 1)}
-            kills = (kill(killed, stage, *each) for each in zip(moments, kinds))
+            kills = (kill(killed, stage, *each) for each in zip(moments, kinds, strict=False))
             record["kills"] = [each for each in kills if each["status"] != 0]  # 0: it was done
             mended = len(mend(killed))
             record |= recover(killed, stage, expected)
