@@ -33,6 +33,14 @@ def command_of(stage):
     return target.removeprefix("stages."), *arguments
 
 
+def environment(folder):
+    """Of a stage's own process in a copy of the project."""
+    return os.environ | {
+        "PYTHONPATH": str(ROOT), "KVASIR_SEG_ARCHIVE": str(folder / "archive"),
+        "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",  # several processes share no GPU
+    }  # fmt: skip
+
+
 def read_outputs(stage, folder):
     """The bytes of every file that the stage declares as its output."""
     files = []
@@ -121,19 +129,18 @@ def test_a_training_goes_on_after_its_last_whole_epoch_and_leaves_no_state(chain
 def test_a_second_process_of_a_stage_is_refused_by_the_name_of_the_first(chain):
     folder, _ = chain
     command = [sys.executable, "-m", "stages.train", "baseline"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    environment |= {"CUDA_VISIBLE_DEVICES": ""}  # two processes share no GPU
-    first = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE)
+    known = {"cwd": folder, "env": environment(folder)}
+    first = subprocess.Popen(command, **known, stderr=subprocess.PIPE)
     owner, end = folder / ".effiseg" / "locks" / "train-baseline.owner", time.monotonic() + 300
     while not (owner.is_file() and owner.read_text() == str(first.pid)):
         assert first.poll() is None, first.stderr.read().decode()
         assert time.monotonic() < end
         time.sleep(0.01)
     first.send_signal(signal.SIGSTOP)  # however slow the second one starts
-    second = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    second = subprocess.run(command, **known, capture_output=True, text=True)
     first.kill()
     first.communicate()
     assert second.returncode != 0
     assert f"process {first.pid} is already running stage train baseline" in second.stderr
-    again = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    again = subprocess.run(command, **known, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr  # the lock of a killed process is free
