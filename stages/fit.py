@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from effiseg.arrays import Arrays
-from effiseg.checkpoints import FOLDER, fingerprint_of
+from effiseg.checkpoints import FOLDER, fingerprint_of, remove_state
 from effiseg.distribution import Group, has_to_launch, join_group, launch
 from effiseg.files import write_table
 from effiseg.locks import only_process
@@ -74,4 +74,4 @@ def fit(
         if writes:
             device = describe_device(group.device)
             write_model(folder, kept, recipe, device)
-            state_file.unlink()
+            remove_state(state_file)

@@ -53,3 +53,9 @@ def read_state(path: Path) -> dict[str, Any] | None:
             "program changed it. Delete it and run again: the training then begins anew"
         )
     return torch.load(io.BytesIO(content[size:]), map_location="cpu", weights_only=True)
+
+
+def remove_state(path: Path) -> None:
+    """The state, and what kills have left of its writing."""
+    for file in [path, *path.parent.glob(f"{path.name}.*.part")]:
+        file.unlink(missing_ok=True)

@@ -18,6 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from effiseg.files import open_whole
+
 SIDE = 300  # pixels, longest side of a picture in a gallery
 JPEG_QUALITY = 60
 DPI = 100
@@ -218,5 +220,5 @@ def _draw_intervals(ax: Axes, centre: pd.Series, low: pd.Series, high: pd.Series
 
 
 def _save(figure: Figure, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    FigureCanvasAgg(figure).print_png(path, metadata={"Software": None})
+    with open_whole(path) as stream:
+        FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})
