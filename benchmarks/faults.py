@@ -168,6 +168,7 @@ def kill(folder: Path, stage: str, after: float, how: str) -> dict[str, object]:
 
 def fill(folder: Path, stage: str, room: int) -> dict[str, object]:
     """`dvc repro STAGE` where the disk has only `room` bytes left."""
+    mend(folder)  # of the disk that was full before
     filler = folder / "filler"
     free = shutil.disk_usage(folder).free
     with filler.open("wb") as stream:

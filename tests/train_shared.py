@@ -17,6 +17,7 @@ from test_training import PARAMS, build, draw_arrays, recipe
 
 import effiseg.precision
 from effiseg.arrays import Arrays
+from effiseg.checkpoints import read_state
 from effiseg.distribution import join_group
 from effiseg.remedies import Remedies
 from effiseg.training import train
@@ -38,7 +39,7 @@ def main(output: Path, state: Path, stop_after: int | None = None) -> None:
         for epoch, kept in train(network, *parts, params, published, Remedies(), state, group):
             content[f"epoch {epoch.epoch}"] = epoch
             if epoch.epoch == 1 and group.rank == 0:
-                optimizer = torch.load(state, weights_only=True)["optimizer"]["state"]
+                optimizer = read_state(state)["optimizer"]["state"]
                 content |= {f"gradient {n}": v["exp_avg"] for n, v in optimizer.items()}
             if epoch.epoch == stop_after:
                 break

@@ -503,7 +503,8 @@ def write_faults(root: Path) -> str:
     stages = faults["stages"]
     kills = sum(len(stage["kills"]) for stage in stages)
     survived = sum(len(stage["kills"]) for stage in stages if stage["recovered"])
-    stopped = [disk for stage in stages for disk in stage["full_disks"] if disk["status"] != 0]
+    disks = [disk for stage in stages for disk in stage["full_disks"]]
+    stopped = [disk for disk in disks if disk["status"] != 0 and disk["told"]]
     keys = ("seconds_to_recover", "seconds")
     again, usual = (statistics.median(stage[key] for stage in stages) for key in keys)
     same = sum(stage["recovered_from_full_disks"] for stage in stages)
