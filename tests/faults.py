@@ -36,6 +36,7 @@ def run_stage(module, *arguments, stop=None, largest_file=None, log=None):
             os.close(reading)
             sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  (the process ends soon)
             sys.stderr = Path(log or os.devnull).open("w")  # noqa: SIM115
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
             count_writes(Path.cwd(), writing, *(stop or (None, None)))
             if largest_file is not None:
                 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
