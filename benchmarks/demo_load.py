@@ -20,8 +20,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import psutil
 
+from benchmarks.measure import read_peak
 from effiseg.files import write_text
 from effiseg.synthetic import draw_frame
 
@@ -40,7 +40,7 @@ def main() -> None:
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         try:
             wait_for_page(process, port)
-            result = measure(psutil.Process(process.pid), port, images)
+            result = measure(process.pid, port, images)
         finally:
             process.terminate()
     for name, value in result.items():
@@ -49,8 +49,9 @@ def main() -> None:
     write_text(path, json.dumps(result, indent=1) + "\n")
 
 
-def measure(server: psutil.Process, port: int, images: list[bytes]) -> dict[str, object]:
-    """What became of the visits, and the server's largest resident memory before and after."""
+def measure(server: int, port: int, images: list[bytes]) -> dict[str, object]:
+    """What became of the visits, and the largest resident memory before and after of the process
+    `server`."""
     assert visit(port, images[0]) == ANSWERED
     before = read_peak(server)
     start = time.perf_counter()
@@ -103,13 +104,6 @@ def ask(
         return 0, b""  # counted as failed
     finally:
         connection.close()
-
-
-def read_peak(process: psutil.Process) -> int:
-    """Largest resident memory (MiB) that a process had since it started; Linux counts it."""
-    status = Path(f"/proc/{process.pid}/status").read_text()
-    (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
-    return int(line.split()[1]) // 1024
 
 
 def wait_for_page(process: subprocess.Popen[bytes], port: int) -> None:

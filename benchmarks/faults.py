@@ -32,7 +32,7 @@ import yaml
 
 from effiseg.files import write_json
 from effiseg.precision import describe_device
-from tools.demo import ROOT, copy_tree, set_params
+from tools.demo import ROOT, copy_tree, make_environment, set_params
 from tools.mend_lock import main as mend
 from tools.verify_cache import find_damaged
 
@@ -57,8 +57,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of their moments")
     options = parser.parse_args()
     generator = random.Random(options.seed)
-    with tempfile.TemporaryDirectory() as scratch, small_disk(Path(scratch, "disk")) as disk:
-        undisturbed, killed, full = Path(scratch, "undisturbed"), Path(scratch, "killed"), disk
+    with tempfile.TemporaryDirectory() as scratch, small_disk(Path(scratch, "disk")) as full:
+        undisturbed, killed = Path(scratch, "undisturbed"), Path(scratch, "killed")
         for folder in (undisturbed, killed, full):
             make_project(folder)
         records, kinds = [], cycle(KILLS)
@@ -104,12 +104,10 @@ def list_stages(folder: Path) -> list[str]:
 def start(folder: Path, *command: str) -> subprocess.Popen[bytes]:
     """A command of DVC in a process group of its own, which writes into the file beside `folder`:
     a stage that outlives DVC would fail where a pipe is closed."""
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
     with log_of(folder).open("wb") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "dvc", *command], cwd=folder, env=environment, stdout=log,
-            stderr=subprocess.STDOUT, start_new_session=True,
+            [sys.executable, "-m", "dvc", *command], cwd=folder, stdout=log,
+            stderr=subprocess.STDOUT, env=make_environment(), start_new_session=True,
         )  # fmt: skip
 
 

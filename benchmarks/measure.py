@@ -4,6 +4,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 import torch
@@ -52,6 +53,13 @@ def _tree_memory(root: psutil.Process) -> int:
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         pass  # it ended while it was asked: the next look counts
     return total
+
+
+def read_peak(process: int | str = "self") -> int:
+    """Largest resident memory (MiB) that a process had since it started; Linux counts it."""
+    status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) // 1024
 
 
 def record(name: str, reference: float, ours: float, unit: str, ratio: float) -> dict[str, object]:

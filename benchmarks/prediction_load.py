@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import torch
 
+from benchmarks.measure import read_peak
 from effiseg.annotate import annotate_pictures
 from effiseg.files import write_json
 from effiseg.hub import SHIPPED
@@ -90,13 +91,6 @@ def write_pictures(load: Load, folder: Path) -> None:
     folder.mkdir()
     for number in range(load.pictures):
         (folder / f"{number:05}.jpg").write_bytes(content)
-
-
-def read_peak() -> int:
-    """MiB of memory that this process had at most."""
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) // 1024
 
 
 if __name__ == "__main__":

@@ -37,8 +37,9 @@ def main() -> None:
         name: {"baseline": Path(f"analysis/thumbnails/{name}.jpg").read_bytes()}
         for name in analysed["name"]
     }
-    tables = (read_table(SCORED / m / "images.csv", ["name"]) for m in MODELS)
-    scores = {m: table.set_index("name") for m, table in zip(MODELS, tables, strict=True)}
+    scores = {
+        m: read_table(SCORED / m / "images.csv", ["name"]).set_index("name") for m in MODELS
+    }
     test, kinds = scores["baseline"], []
     for name in progress("test images")(test.index):
         image, mask = read_pair(RAW, name)

@@ -4,10 +4,8 @@ import base64
 import dataclasses
 import hashlib
 import importlib.util
-import io
 import json
 import math
-import pickle
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +24,7 @@ import yaml
 from huggingface_hub import ModelCard, constants
 from huggingface_hub.repocard_data import model_index_to_eval_results
 from safetensors.torch import load_file
+from traps import Trap, save_by_pickle, save_by_torch
 
 from effiseg import card, commands, shipping
 from effiseg.encoders import build_encoder
@@ -239,26 +238,6 @@ def test_a_folder_without_weights_is_refused(model, tmp_path):
     (tmp_path / "config.json").write_bytes((model / "config.json").read_bytes())
     with pytest.raises(FileNotFoundError, match=r"model\.safetensors"):
         EffiSegNet.from_pretrained(tmp_path)
-
-
-class Trap:
-    """An object whose pickle writes a file where it is read."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return Path.write_text, (self.path, "it ran")
-
-
-def save_by_pickle(trap, path):
-    path.write_bytes(pickle.dumps(trap))
-    return lambda: pickle.loads(path.read_bytes())
-
-
-def save_by_torch(trap, path):
-    torch.save({"logit.bias": trap}, path)
-    return lambda: torch.load(io.BytesIO(path.read_bytes()), weights_only=False)
 
 
 @pytest.mark.parametrize("save", [save_by_pickle, save_by_torch])

@@ -1,33 +1,22 @@
 """Weights and descriptions of models that are damaged, exchanged or hostile: refused, never run."""
 
 import hashlib
-import io
 import json
 import pickle
 import shutil
-from pathlib import Path
 
 import pytest
 import timm
 import torch
 from safetensors.torch import load_file, save_file
 from test_artifacts import RECIPE, save_model
+from traps import Trap, save_by_pickle, save_by_torch
 
 from effiseg.encoders import build_encoder
 from effiseg.weights import read_model
 
 ENCODER = RECIPE.encoder
 OTHER = "tf_efficientnet_lite0" if ENCODER != "tf_efficientnet_lite0" else "tf_efficientnet_lite1"
-
-
-class Trap:
-    """Unpickled, it writes a file."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return Path.write_text, (self.path, "it ran")
 
 
 @pytest.fixture(scope="module")
@@ -84,16 +73,6 @@ def test_a_file_that_is_damaged_is_refused(tmp_path, tensors, name, change):
     torch.save(tensors, path)
     path.write_bytes(change(path.read_bytes()))
     refuse_pretrained(path)
-
-
-def save_by_pickle(trap, path):
-    path.write_bytes(pickle.dumps(trap))
-    return lambda: pickle.loads(path.read_bytes())
-
-
-def save_by_torch(trap, path):
-    torch.save({"conv_stem.weight": trap}, path)
-    return lambda: torch.load(io.BytesIO(path.read_bytes()), weights_only=False)
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")

@@ -1,7 +1,6 @@
 """Sweeps in copies of the project, and results that travel through a shared folder."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -11,6 +10,9 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+import demo  # noqa: E402
+
 DVC = [sys.executable, "-m", "dvc"]
 TINY = {
     "data": {"source": "demo"},
@@ -19,9 +21,7 @@ TINY = {
 
 
 def start(*command, folder):
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
-    environment["OMP_NUM_THREADS"] = "1"
+    environment = demo.make_environment() | {"OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -32,14 +32,20 @@ def main() -> None:
     copy = Path(tempfile.mkdtemp(prefix="effiseg-demo-"))
     copy_tree(ROOT, copy)
     set_params(copy / "params.yaml", SETTINGS)
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
+    environment = make_environment()
     dvc = [sys.executable, "-m", "dvc"]
     for command in (["config", "core.no_scm", "true"], ["repro"]):
         done = subprocess.run([*dvc, *command], cwd=copy, env=environment)
         if done.returncode:
             sys.exit(f"dvc {' '.join(command)} failed in {copy} (see above)")
     print_comparison(copy)
+
+
+def make_environment() -> dict[str, str]:
+    """Of a command of DVC in a copy: its stages run with this Python, and with the copy's code."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    path = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
+    return environment | {"PATH": path}
 
 
 def copy_tree(source: Path, destination: Path) -> None:

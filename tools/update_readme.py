@@ -5,9 +5,7 @@ docs/report*.md, between the marks of each generated part.
 """
 
 import ast
-import csv
 import io
-import json
 import re
 import statistics
 from contextlib import redirect_stdout
@@ -15,9 +13,9 @@ from functools import partial
 from pathlib import Path
 
 import report_parts
-import yaml
 from dvc.compare import TabularData, diff_table, metrics_table
 from dvc.utils.diff import diff
+from report_parts import read_json, read_rows, read_yaml, start_table
 
 ROOT = Path(__file__).resolve().parents[1]
 SCORES = {
@@ -69,9 +67,8 @@ def fill(text: str, root: Path, document: str = "README.md") -> str:
 def write_results(root: Path) -> str:
     """The table of both models, and what the comparison says."""
     names = ("baseline", "improved", "comparison")
-    read = {n: json.loads((root / "metrics" / f"{n}.json").read_text()) for n in names}
-    baseline, improved, comparison = read.values()
-    params = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    baseline, improved, comparison = (read_scores(root, name) for name in names)
+    params = read_yaml(root / "params.yaml")
     sections = {name: params[name] for name in names[:2]}
     models = [
         f"{name}: {section['encoder']}, {section['size']} px, {section['epochs']} epochs"
@@ -95,7 +92,7 @@ def write_results(root: Path) -> str:
 
 def write_proof(root: Path) -> str:
     """What several seeds say, from metrics/proof.json and metrics/seeds.csv."""
-    proof = json.loads((root / "metrics" / "proof.json").read_text(encoding="utf-8"))
+    proof = read_json(root / "metrics" / "proof.json")
     runs = read_rows(root / "metrics" / "seeds.csv")
     rows = ["| model | seeds | Dice | IoU | Dice, input size | IoU, input size |"]
     rows.append("|---|---|---|---|---|---|")
@@ -127,12 +124,6 @@ def write_ablation(root: Path) -> str:
     )
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file."""
-    with path.open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
-
-
 def write_metrics(root: Path) -> str:
     """What `dvc metrics show` prints of both models."""
     files = {
@@ -157,8 +148,8 @@ def write_difference(root: Path) -> str:
 
 
 def read_scores(root: Path, model: str) -> dict:
-    """The committed scores of a model."""
-    return json.loads((root / "metrics" / f"{model}.json").read_text(encoding="utf-8"))
+    """The committed scores of a model, or of their comparison."""
+    return read_json(root / "metrics" / f"{model}.json")
 
 
 def print_table(table: TabularData) -> str:
@@ -183,7 +174,7 @@ def write_modules(root: Path) -> str:
 def write_speed_goals(root: Path) -> str:
     """The goals of training and of prediction, and what was measured."""
     training, prediction = (
-        json.loads((root / "benchmarks" / f"{name}.json").read_text(encoding="utf-8"))
+        read_json(root / "benchmarks" / f"{name}.json")
         for name in ("results", "prediction")
     )
     lines = [f"Measured on: {training[0]['device']}.", "", *write_goals(training)]
@@ -192,7 +183,7 @@ def write_speed_goals(root: Path) -> str:
 
 def write_speed(root: Path) -> str:
     """The table of benchmarks/results.json."""
-    records = json.loads((root / "benchmarks" / "results.json").read_text(encoding="utf-8"))
+    records = read_json(root / "benchmarks" / "results.json")
     rows = [f"Measured on: {records[0]['device']}.", ""]
     rows += ["| | reference | ours | unit | ratio |", "|---|---|---|---|---|"]
     rows += [
@@ -230,8 +221,7 @@ def write_profile(root: Path) -> str:
 
 def write_prediction(root: Path) -> str:
     """The tables of benchmarks/prediction.json, and its goals."""
-    path = root / "benchmarks" / "prediction.json"
-    records = json.loads(path.read_text(encoding="utf-8"))
+    records = read_json(root / "benchmarks" / "prediction.json")
     networks = list_networks(records)
     columns = list(next(iter(networks.values())))
     title = f"Measured on: {records[0]['device']}. Images a second, and times the reference."
@@ -281,18 +271,13 @@ def write_shipped(root: Path) -> str:
     rows = ["| model | encoder | input | stored | Dice | IoU |", "|---|---|---|---|---|---|"]
     for name in ("improved", "baseline"):
         folder = root / "src" / "effiseg" / "shipped" / name
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        scores = json.loads((root / "metrics" / f"shipped_{name}.json").read_text(encoding="utf-8"))
+        config = read_json(folder / "config.json")
+        scores = read_json(root / "metrics" / f"shipped_{name}.json")
         views = "four mirror images" if config["test_flips"] else "one view"
         cells = [name, config["encoder"], f"{config['size']} px, {views}"]
         cells += [f"{scores['megabytes']:.2f} MB"] + [f"{scores[k]:.4f}" for k in ("dice", "miou")]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
-
-
-def start_table(*titles: str) -> list[str]:
-    """The first two lines of a table."""
-    return [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
 
 
 def write_data(root: Path) -> str:
@@ -327,7 +312,7 @@ def write_averages(root: Path) -> str:
         name = f"EffiSegNet-{row['variant']}{start}, paper"
         scores[name] = float(row["mean_dice"]), float(row["f1_pooled"])
     for name in ("baseline", "improved"):
-        own = json.loads((root / "metrics" / f"{name}.json").read_text(encoding="utf-8"))
+        own = read_scores(root, name)
         scores[f"{name}, original size"] = own["dice"], own["dice_pooled"]
     for name, (mean, pooled) in scores.items():
         rows.append(f"| {name} | {mean:.4f} | {pooled:.4f} | {pooled - mean:+.4f} |")
@@ -342,7 +327,7 @@ def read_published(root: Path) -> list[dict[str, str]]:
 
 def read_costs(root: Path) -> dict:
     """What benchmarks.variants wrote."""
-    return json.loads((root / "benchmarks" / "variants.json").read_text(encoding="utf-8"))
+    return read_json(root / "benchmarks" / "variants.json")
 
 
 def write_shapes(root: Path) -> str:
@@ -419,12 +404,12 @@ def write_variants(root: Path) -> str:
 
 def write_recipes(root: Path) -> str:
     """What the baseline and the improved model keep of the published recipe."""
-    params = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
-    plan = yaml.safe_load((root / "experiments" / "variants.yaml").read_text(encoding="utf-8"))
+    params = read_yaml(root / "params.yaml")
+    plan = read_yaml(root / "experiments" / "variants.yaml")
     long, sizes = plan["schedules"]["long"], [row["input_px"] for row in read_published(root)]
     train, models = params["train"], [params["baseline"], params["improved"]]
     shipped = [root / "src" / "effiseg" / "shipped" / name for name in ("baseline", "improved")]
-    configs = [json.loads((each / "config.json").read_text(encoding="utf-8")) for each in shipped]
+    configs = [read_json(each / "config.json") for each in shipped]
     table = {
         "encoder": ["B0 to B7", *(f"`{model['encoder']}`" for model in models)],
         "input, pixels": [f"{sizes[0]} to {sizes[-1]}", *(model["size"] for model in models)],
@@ -497,7 +482,7 @@ def write_faults(root: Path) -> str:
     """What was done on purpose and survived, from docs/reliability.md and
     benchmarks/{faults,demo_load,prediction_load}.json."""
     faults, page, many = (
-        json.loads((root / "benchmarks" / f"{name}.json").read_text(encoding="utf-8"))
+        read_json(root / "benchmarks" / f"{name}.json")
         for name in ("faults", "demo_load", "prediction_load")
     )
     stages = faults["stages"]

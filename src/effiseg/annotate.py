@@ -67,7 +67,7 @@ def annotate_pictures(
         for predicted in predict_stream(read_ahead(sources), predictor):
             if predicted.answer is not None:
                 writing.append(writers.submit(write_answer, out, predicted, with_overlays))
-            while len(writing) > (0 if is_large(predicted.picture) else AHEAD):
+            while len(writing) > count_waiting(predicted.picture):
                 writing.popleft().result()
             yield describe(predicted)
         for task in writing:
@@ -106,6 +106,11 @@ def read_ahead(sources: Iterable[Source]) -> Iterator[tuple[Source, Picture | st
                 yield source, _read(source.path)
         for source, picture in reading:
             yield source, picture.result()
+
+
+def count_waiting(picture: Picture | None) -> int:
+    """How many outputs may wait to be written, this picture's own among them."""
+    return 0 if is_large(picture) else AHEAD
 
 
 def is_large(picture: Picture | str | None) -> bool:

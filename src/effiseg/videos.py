@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import cv2
 
-from effiseg.annotate import AHEAD, VALUES, Picture, is_large, predict_stream
+from effiseg.annotate import VALUES, Picture, count_waiting, predict_stream
 from effiseg.answers import draw_answer
 from effiseg.pictures import LARGEST, SMALLEST
 from effiseg.predictors import Predictor
@@ -81,7 +81,7 @@ def annotate_video(
                 answer = predicted.answer
                 assert predicted.picture is not None and answer is not None
                 writing.append(encoder.submit(write, predicted.picture, answer.mask))
-                while len(writing) > (0 if is_large(predicted.picture) else AHEAD):
+                while len(writing) > count_waiting(predicted.picture):
                     writing.popleft().result()
                 seconds = predicted.key / video.frames_a_second
                 row = {"frame": predicted.key, "seconds": seconds}
