@@ -28,9 +28,10 @@ from effiseg.split import Split, make_split
 from effiseg.synthetic import write_frames
 
 sys.path.insert(0, str(ROOT / "tools"))
-import report_parts
 import update_readme
+from parts import results
 
+REPORTS = ["docs/report.md", "docs/report.ko.md"]
 DOCUMENTS = ["README.md", "README.ko.md"]
 DOCUMENTS += sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/*.md"))
 ENGLISH, KOREAN = map(read_document, DOCUMENTS[:2])
@@ -128,7 +129,7 @@ def test_both_readmes_have_the_same_links_and_tables():
 
 def test_both_readmes_link_every_document():
     for document in DOCUMENTS[2:]:
-        assert document in LINK.findall(ENGLISH) or document in report_parts.DOCUMENTS
+        assert document in LINK.findall(ENGLISH) or document in REPORTS
         assert document.replace(".ko.md", ".md") in LINK.findall(ENGLISH)
 
 
@@ -140,8 +141,8 @@ def test_the_metrics_are_what_dvc_prints(tmp_path):
     run(sys.executable, str(ROOT / "tools" / "revisions.py"), folder=clone)
     files = ("metrics/baseline.json", "metrics/improved.json")
     for words, write in (
-        (("diff", "baseline", "improved"), update_readme.write_difference),
-        (("show", *files), update_readme.write_metrics),
+        (("diff", "baseline", "improved"), results.write_difference),
+        (("show", *files), results.write_metrics),
     ):
         printed = run(sys.executable, "-m", "dvc", "metrics", *words, folder=clone)
         assert write(clone) == f"```text\n{printed.rstrip()}\n```"

@@ -37,10 +37,10 @@ from effiseg.synthetic import draw_frame
 from experiments import tabulate
 
 sys.path.insert(0, str(ROOT / "tools"))
-import report_parts
 import update_readme
+from parts import ablation, analysis, korean
 
-DOCUMENTS = list(report_parts.DOCUMENTS)
+DOCUMENTS = ["docs/report.md", "docs/report.ko.md"]
 TEXTS = {name: read_document(name) for name in DOCUMENTS}
 ENGLISH, KOREAN = TEXTS.values()
 
@@ -88,7 +88,7 @@ def test_the_chapters_are_those_of_the_plan():
 def test_both_reports_have_the_same_links_pictures_and_code():
     def list_targets(text):
         links = [link for link in LINK.findall(text) if not link.startswith(("#", "report"))]
-        return [link.partition("#")[0] for link in links]
+        return [link.partition("#")[0].replace("README.ko.md", "README.md") for link in links]
 
     def list_code(text):
         return [
@@ -120,7 +120,7 @@ def test_no_result_stands_outside_of_the_generated_parts(document):
 
 def test_the_choice_is_the_one_that_the_ablation_tells(monkeypatch):
     monkeypatch.chdir(ROOT)
-    assert report_parts.list_choices(ROOT) == tabulate.list_choices()
+    assert ablation.list_choices(ROOT) == tabulate.list_choices()
 
 
 def test_a_remedy_is_judged_by_the_gain_on_its_own_stratum():
@@ -134,12 +134,65 @@ def test_a_remedy_is_judged_by_the_gain_on_its_own_stratum():
     areas = pd.read_csv(ROOT / "analysis" / "images.csv", usecols=["name", "area_fraction"])
     table = published.merge(findings, on=["fold", "name"]).merge(areas, on="name")
     gains = (table["dice_y"] - table["dice_x"])[table["area_fraction"] < 0.05]
-    row = report_parts.tell_remedy(ROOT, "small polyp", "augmentation", 0.5)
+    row = analysis.tell_remedy(ROOT, "small polyp", "augmentation", 0.5)
     cells = [cell.strip() for cell in row.split("|")]
     assert cells[1:6] == [
         "small polyp", "augmentation", str(len(gains)), "+0.500", f"{gains.mean():+.3f}"
     ]  # fmt: skip
     assert cells[6] == ("worse than without it" if gains.mean() < 0 else "less than predicted")
+
+
+EARLIER = """\
+variant,change,test_dice
+original B2 (40 epochs; run A),,0.9400
+original B2 (200 epochs),,0.9600
+original B2 (40 epochs; run B),,0.9200
+1,no elastic transform,0.9350
+2,threshold 0.5 -> 0.6,0.9250
+"""
+ABLATION = """\
+variant,gain,low,high,schedule
+published,0,,,screening
+earlier_1,0.5,0.25,0.75,full
+earlier_2,-0.0013,-0.0037,0.0025,screening
+"""
+
+
+def test_an_earlier_change_stands_beside_what_it_gained_here(tmp_path):
+    for path, text in (("data/earlier_ablation", EARLIER), ("experiments/ablation", ABLATION)):
+        (tmp_path / path).parent.mkdir()
+        (tmp_path / f"{path}.csv").write_text(text, encoding="utf-8")
+    *_, first, second, _, sentence = ablation.write_earlier(tmp_path).splitlines()
+    assert first == (
+        "| 1 | no elastic transform | 0.9350 | +0.00500 | `earlier_1` | not run yet |  |"
+    )
+    assert second == (
+        "| 2 | threshold 0.5 -> 0.6 | 0.9250 | -0.00500 | `earlier_2` | -0.0013 "
+        "| -0.0037 to +0.0025 |"
+    )
+    assert sentence == (
+        "Two trainings of the authors' unmodified code (B2, 40 epochs) gave a test Dice of 0.9400 "
+        "and 0.9200, 0.0200 apart, though nothing had changed between them."
+    )
+
+
+def test_every_earlier_change_is_told_with_its_own_numbers():
+    earlier = pd.read_csv(ROOT / "data" / "earlier_ablation.csv", dtype=str)
+    dice = earlier.set_index("variant")["test_dice"].astype(float)
+    usual = dice[dice.index.str.contains("run")].mean()
+    table = pd.read_csv(ROOT / "experiments" / "ablation.csv").query("schedule == 'screening'")
+    gains = table.set_index("variant")["gain"]
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in ablation.write_earlier(ROOT).splitlines()[2:-2]
+    ]
+    assert [row[0] for row in rows] == list(earlier.dropna(subset="change")["variant"])
+    for variant, _, score, difference, name, gain, _ in rows:
+        assert float(score) == dice[variant]
+        assert float(difference) == pytest.approx(dice[variant] - usual, abs=1e-9)
+        assert name == f"`earlier_{variant}`"
+        expected = gains.get(f"earlier_{variant}")
+        assert gain == ("not run yet" if expected is None else f"{expected:+.4f}")
 
 
 # Korean
@@ -158,14 +211,14 @@ def test_a_remedy_is_judged_by_the_gain_on_its_own_stratum():
 )
 def test_every_verdict_of_the_proof_has_korean_words_and_its_numbers(gain):
     english = judge_gain(gain)
-    korean = report_parts.translate_line(english)
-    assert not re.search(r"\b(?:the|is|better|worse|shown|claimed)\b", korean)
+    translated = korean.translate_line(english)
+    assert not re.search(r"\b(?:the|is|better|worse|shown|claimed)\b", translated)
     for number in re.findall(r"[-+]?\d+\.\d+", english):
-        assert number in korean
+        assert number in translated
 
 
 @pytest.mark.parametrize(
-    ("english", "korean"),
+    ("english", "translated"),
     [
         ("| several polyps | 47 | -0.205 to -0.070 |", "| 여러 개의 용종 | 47 | -0.205 ~ -0.070 |"),
         ("|---|---|", "|---|---|"),
@@ -181,18 +234,18 @@ def test_every_verdict_of_the_proof_has_korean_words_and_its_numbers(gain):
     ],
     ids=["row", "line of a table", "code", "goal", "none"],
 )  # fmt: skip
-def test_a_line_in_korean(english, korean):
-    assert report_parts.translate_line(english) == korean
+def test_a_line_in_korean(english, translated):
+    assert korean.translate_line(english) == translated
 
 
 @pytest.mark.parametrize("word", [*STRATA, *KINDS, *RULES, "balance: too much", "can't be said"])
 def test_every_word_that_may_come_has_korean(word):
-    assert not re.search("[a-z]", report_parts.translate_words(word))
+    assert not re.search("[a-z]", korean.translate_words(word))
 
 
 def test_a_word_without_korean_is_refused():
-    with pytest.raises(ValueError, match=r"no Korean for 'cystoscopy' .*tools/report_parts\.py"):
-        report_parts.translate_words("Dice cystoscopy")
+    with pytest.raises(ValueError, match=r"no Korean for 'cystoscopy' .*tools/parts/korean\.yaml"):
+        korean.translate_words("Dice cystoscopy")
 
 
 # Commands

@@ -1,4 +1,4 @@
-"""Commands of the package: `effiseg predict`, `evaluate`, `export`, `publish`, `demo`.
+"""Commands of the package: `effiseg predict`, `evaluate`, `explain`, `export`, `publish`, `demo`.
 
 Each is a small script that reads its arguments, calls the library and writes files, like a stage of
 the pipeline. A module is imported when its command is called: `effiseg --help` answers at once.
@@ -11,6 +11,7 @@ import sys
 COMMANDS = {
     "predict": "mark polyps in pictures and videos",
     "evaluate": "score a model on a folder of pictures with masks",
+    "explain": "say in plain sentences where a model is wrong, and what the results say",
     "export": "write a model folder for the Hugging Face hub, with an ONNX file",
     "publish": "upload a model to the Hugging Face hub",
     "demo": "a web page to try the model",

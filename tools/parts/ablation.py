@@ -1,0 +1,115 @@
+"""The parts that tell what each change of the recipe gained, and which were chosen."""
+
+import re
+import statistics
+from pathlib import Path
+
+from parts.committed import (
+    INTERVAL,
+    read_rows,
+    read_screening,
+    read_yaml,
+    start_table,
+    write_gain,
+)
+
+UNMODIFIED = re.compile(r"original (\w+) \((\d+) epochs; run \w\)")  # model, epochs
+
+
+def write_ablation(root: Path) -> str:
+    """Which variants are better and which worse, from experiments/ablation.csv."""
+    rows = read_rows(root / "experiments" / "ablation.csv")
+    table = [row for row in rows if row["schedule"] == "screening"]
+    ordered = sorted(table, key=lambda row: -float(row["gain"]))
+
+    def list_variants(verdict: str) -> str:
+        rows = [row for row in ordered if row["verdict"] == verdict]
+        return ", ".join(f"`{r['variant']}` ({float(r['gain']):+.4f})" for r in rows) or "none"
+
+    tried = sum(row["verdict"] in ("better", "unsure", "worse") for row in table)
+    return (
+        f"Of {tried} variants tried so far, the gain in Dice over the published recipe, on images "
+        f"not trained on, has a 95 % interval above zero for {list_variants('better')}; below zero "
+        f"for {list_variants('worse')}. The intervals are not corrected for the number of variants."
+    )
+
+
+def write_progress(root: Path) -> str:
+    """How much of the planned ablation is in its table."""
+    plan = read_yaml(root / "experiments" / "variants.yaml")
+    table = read_rows(root / "experiments" / "ablation.csv")
+    rows = start_table("schedule", "px", "epochs", "variants planned", "run so far", "trainings")
+    for schedule, planned in (("screening", plan["variants"]), ("full", plan["checked"])):
+        folds = [int(row["folds"]) for row in table if row["schedule"] == schedule]
+        settings = plan["schedules"][schedule]
+        cells = [settings["size"], settings["epochs"], len(planned), len(folds), sum(folds)]
+        rows.append(f"| `{schedule}` | {' | '.join(map(str, cells))} |")
+    return "\n".join(rows)
+
+
+def write_choice(root: Path) -> str:
+    """Where the improved model differs from the baseline, and what the ablation measured of it."""
+    rows = start_table(
+        *("key", "baseline", "improved"), *("measured alone", "gain in Dice", "95 % interval")
+    )
+    table = read_screening(root)
+    for key, (before, after) in list_choices(root).items():
+        alone = [row for row in table if "," not in row["changes"] and row["low"]]
+        alone = [row for row in alone if row["changes"].split(" ")[0] == key]
+        same = [row for row in alone if row["changes"] in (f"{key} {after}", f"{key} on")]
+        start = f"| `{key}` | {before} | {after} |"
+        for row in same or alone:
+            rows.append(f"{start} `{row['variant']}` | {write_gain(row)} |")
+        if not alone:
+            rows.append(f"{start} not measured alone | | |")
+    return "\n".join(rows)
+
+
+def list_choices(root: Path) -> dict[str, tuple[object, object]]:
+    """Where both models differ: key, the baseline's value, the improved model's.
+
+    Flips that the findings ask for stand there as flips; `follow_findings` stands for the rest.
+    """
+    params, findings = read_yaml(root / "params.yaml"), read_yaml(root / "analysis/findings.yaml")
+    before, after = params["baseline"], dict(params["improved"])
+    if after["follow_findings"]:
+        kinds = {f["remedy"]["kind"] for f in findings if f["switched_on"]}
+        after["test_flips"] |= "test_flips" in kinds
+        after["follow_findings"] = bool(kinds - {"test_flips"})
+    return {key: (value, after[key]) for key, value in before.items() if value != after[key]}
+
+
+def write_earlier(root: Path) -> str:
+    """What an earlier re-run of the authors' code measured, and what our variants of it gained."""
+    rows = start_table(
+        *("earlier variant", "what was changed", "earlier test Dice"),
+        *("against the mean of both unmodified runs", "variant here", "gain in Dice", INTERVAL),
+    )
+    usual = statistics.mean(float(run["test_dice"]) for run in read_unmodified(root))
+    ours = {row["variant"]: row for row in read_screening(root)}
+    for row in read_rows(root / "data" / "earlier_ablation.csv"):
+        name = f"earlier_{row['variant']}"
+        if row["change"]:
+            cells = [row["variant"], row["change"], row["test_dice"]]
+            cells += [f"{float(row['test_dice']) - usual:+.5f}", f"`{name}`"]
+            cells.append(write_gain(ours[name]) if name in ours else "not run yet | ")
+            rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*rows, "", write_repeats(root)])
+
+
+def write_repeats(root: Path) -> str:
+    """How far apart two trainings of one code came."""
+    runs = read_unmodified(root)
+    model, epochs = UNMODIFIED.fullmatch(runs[0]["variant"]).groups()
+    one, other = (run["test_dice"] for run in runs)
+    return (
+        f"Two trainings of the authors' unmodified code ({model}, {epochs} epochs) gave a test "
+        f"Dice of {one} and {other}, {abs(float(one) - float(other)):.4f} apart, though nothing "
+        "had changed between them."
+    )
+
+
+def read_unmodified(root: Path) -> list[dict[str, str]]:
+    """The two earlier runs of one unmodified code."""
+    rows = read_rows(root / "data" / "earlier_ablation.csv")
+    return [row for row in rows if UNMODIFIED.fullmatch(row["variant"])]

@@ -1,0 +1,86 @@
+"""The parts that tell what several seeds of both models prove on the test images."""
+
+from pathlib import Path
+
+from parts.committed import (
+    INTERVAL,
+    MODELS,
+    read_json,
+    read_rows,
+    read_seeds,
+    start_table,
+    write_gain,
+)
+
+
+def write_proof(root: Path) -> str:
+    """What several seeds say, from metrics/proof.json and metrics/seeds.csv."""
+    proof = read_json(root / "metrics" / "proof.json")
+    runs = read_rows(root / "metrics" / "seeds.csv")
+    rows = ["| model | seeds | Dice | IoU | Dice, input size | IoU, input size |"]
+    rows.append("|---|---|---|---|---|---|")
+    for model in ("baseline", "improved"):
+        own = [run for run in runs if run["model"] == model]
+        means = [
+            f"{sum(float(run[score]) for run in own) / len(own):.4f}"
+            for score in ("dice", "iou", "dice_input", "iou_input")
+        ]
+        rows.append(f"| {model} | {len(own)} | {' | '.join(means)} |")
+    return "\n".join([proof["verdict"], "", *rows])
+
+
+def write_proof_more(root: Path) -> str:
+    """What the proof says beside its verdict."""
+    proof = read_json(root / "metrics" / "proof.json")
+    rows = start_table("score", "images", "gain", INTERVAL)
+    keys = {
+        "mean Dice": ("dice_gain", "images"),
+        "mean IoU": ("miou_gain", "images"),
+        "mean Dice, no near duplicates": (
+            "dice_gain_without_near_duplicates", "images_without_near_duplicates"
+        ),
+    }  # fmt: skip
+    for title, (key, images) in keys.items():
+        row = {"gain": proof[key], "low": proof[f"{key}_low"], "high": proof[f"{key}_high"]}
+        rows.append(f"| {title} | {proof[images]} | {write_gain(row)} |")
+    gain = proof["detectable_gain"]
+    return "\n".join([
+        *rows, "",
+        f"Wilcoxon signed-rank p = {proof['wilcoxon_p']:.2g}. Better on {proof['wins']} images, "
+        f"worse on {proof['losses']}, equal on {proof['ties']}. A true gain of {gain:.4f} Dice is "
+        "found by such an experiment with 80 % power.",
+    ])  # fmt: skip
+
+
+def write_proof_strata(root: Path) -> str:
+    """The gain on test images, stratum by stratum, over all seeds."""
+    rows = start_table("stratum", "images", "baseline", "improved", "gain in Dice", INTERVAL)
+    for row in read_rows(root / "metrics" / "proof_strata.csv"):
+        cells = [f"{float(row[model]):.3f}" for model in MODELS]
+        gain = write_gain({key.removeprefix("gain_"): value for key, value in row.items()})
+        rows.append(f"| {row['stratum']} | {row['images']} | {' | '.join(cells)} | {gain} |")
+    return "\n".join(rows)
+
+
+def write_predictions(root: Path) -> str:
+    """Which predictions of the error analysis were kept on the test images."""
+    rows = start_table(
+        *("finding", "stratum", "images"), *("predicted", "measured", INTERVAL, "verdict")
+    )
+    for row in read_rows(root / "metrics" / "predictions.csv"):
+        cells = f"{float(row['predicted']):+.3f} | {write_gain(row)} | {row['verdict']}"
+        rows.append(f"| {row['finding']} | {row['stratum']} | {row['images']} | {cells} |")
+    return "\n".join(rows)
+
+
+def write_seed_table(root: Path) -> str:
+    """Every training that was scored on the test images."""
+    rows = start_table("model", "seed", "mean Dice", "mean IoU", "pooled Dice")
+    spreads = []
+    for model, runs in read_seeds(root).items():
+        for run in runs:
+            cells = [f"{float(run[score]):.4f}" for score in ("dice", "iou", "dice_pooled")]
+            rows.append(f"| {model} | {run['seed']} | {' | '.join(cells)} |")
+        dice = [float(run["dice"]) for run in runs]
+        spreads.append(f"{model} {max(dice) - min(dice):.4f}")
+    return "\n".join([*rows, "", f"Highest minus lowest mean Dice: {', '.join(spreads)}."])
