@@ -91,10 +91,9 @@ def measure_files(folder: Path) -> Iterator[dict[str, object]]:
             write_bytes(folder / "reference" / f"{source.name}.png", mask.data)
 
     calls: dict[str, Callable[[], object]] = {"reference": predict_one_by_one}
-    for name in ("baseline", "improved"):
+    for name, predictor in open_shipped().items():
         for words, overlays in (("masks", False), ("masks and overlays", True)):
-            predictor = open_predictor(SHIPPED / name, test_flips=False)
-            calls[f"shipped {name}, {words}"] = lambda predictor=predictor, overlays=overlays: list(
+            calls[f"{name}, {words}"] = lambda predictor=predictor, overlays=overlays: list(
                 annotate_pictures(sources, predictor, folder / "ours", overlays)
             )
     seconds = seconds_in_turns(calls, repeats=5)
@@ -108,15 +107,27 @@ def measure_video(folder: Path) -> Iterator[dict[str, object]]:
     """From a file of 1280 x 720 pixels to an overlay video, beside 25 frames a second."""
     path = folder / "frames.mp4"
     write_video(path)
-    for name in ("baseline", "improved"):
-        predictor = open_predictor(SHIPPED / name, test_flips=False)
+    for name, predictor in open_shipped().items():
 
         def annotate(predictor: Predictor = predictor) -> None:
             list(annotate_video(path, predictor, folder / "overlay.mp4"))
 
         rate = FRAMES / seconds_in_turns({name: annotate}, repeats=3)[name]
-        title = f"video of 1280 x 720: real time and shipped {name}"
+        title = f"video of 1280 x 720: real time and {name}"
         yield record(title, 25, rate, "frames/s", rate / 25)
+
+
+def open_shipped() -> dict[str, Predictor]:
+    """Both models of the package for one view, and the improved one as it is used."""
+    ways = {
+        "shipped baseline": ("baseline", False),
+        "shipped improved, one view": ("improved", False),
+        "shipped improved": ("improved", True),
+    }
+    return {
+        title: open_predictor(SHIPPED / name, test_flips=flips)
+        for title, (name, flips) in ways.items()
+    }
 
 
 def make_reference() -> Callable[[Images], NDArray[np.float32]]:

@@ -76,7 +76,10 @@ def check_dvc(*words):
     for target in getattr(options, "targets", None) or []:
         file, _, stage = target.rpartition(":")
         if not (ROOT / target).is_file():
-            assert stage in yaml.safe_load(read_document(file or "dvc.yaml"))["stages"]
+            name, _, item = stage.partition("@")
+            stages = yaml.safe_load(read_document(file or "dvc.yaml"))["stages"]
+            assert name in stages
+            assert not item or item in stages[name]["foreach"]
     params = yaml.safe_load(read_document("params.yaml"))
     for option, change in pairwise(words):
         if option == "-S":
@@ -115,15 +118,25 @@ def check_torchrun(*words):
     check_python("-m", options.training_script, *options.training_script_args)
 
 
-def check_pip(command, target):
-    extras = re.fullmatch(r"\.\[([\w,]+)\]", target)[1].split(",")
-    known = importlib.metadata.metadata("effiseg").get_all("Provides-Extra")
+def check_pip(command, *words):
+    """Installs this package with extras that it has, or packages that it asks for."""
+    parser = ArgumentParser()
+    parser.add_argument("-e", dest="targets", action="append")
+    parser.add_argument("--index-url")
+    parser.add_argument("targets", nargs="*", action="extend")
+    metadata = importlib.metadata.metadata("effiseg")
+    asked = {re.match(r"[\w-]+", line)[0] for line in metadata.get_all("Requires-Dist")}
+    targets = parser.parse_args(words).targets
     assert command == "install"
-    assert set(extras) <= set(known)
+    assert targets
+    for target in targets:
+        name, extras = re.match(r"([\w.-]+)(?:\[([\w,]+)\])?", target).groups()
+        assert name in {".", "effiseg", *asked}
+        assert set(extras.split(",") if extras else []) <= set(metadata.get_all("Provides-Extra"))
 
 
 def check_git(command, *words):
-    assert command == "log"
+    assert command in ("log", "restore")
     assert all((ROOT / path).exists() for path in words if not path.startswith("-"))
 
 

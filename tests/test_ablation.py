@@ -150,7 +150,7 @@ def test_the_report_sorts_variants_by_what_can_be_said(table):
     gain = table.set_index("variant").loc["better", "gain"]
     assert f"Better, the interval above zero: `better` ({gain:+.4f})" in text
     assert "Worse, the interval below zero: `worse` (-0.0" in text
-    assert "Can't be told from the published recipe: `unsure`" in text
+    assert "Not distinguishable from the published recipe: `unsure`" in text
     assert "not run yet: `lite1`" in text
     assert "Not known yet: no variant has been run at 32 px and 3 epochs" in text
 

@@ -8,20 +8,17 @@ import re
 from functools import partial
 from pathlib import Path
 
-from parts import ablation, analysis, proof, results, speed, study, system
+from parts import ablation, analysis, plain, proof, results, speed, study, system
 from parts.committed import Part
 from parts.korean import write_korean
 
 ROOT = Path(__file__).resolve().parents[1]
 README = {
-    "results": results.write_results,
-    "ablation": ablation.write_ablation,
     "proof": proof.write_proof,
+    "ablation": ablation.write_ablation,
     "difference": results.write_difference,
-    "metrics": results.write_metrics,
     "shipped": results.write_shipped,
     "speed_goals": speed.write_speed_goals,
-    "faults": system.write_faults,
 }
 STUDY = {
     "data": study.write_data,
@@ -51,6 +48,9 @@ REPORT = {
     "predictions": proof.write_predictions,
     "proof_more": proof.write_proof_more,
     "proof_strata": proof.write_proof_strata,
+    "tail": proof.write_tail,
+    "cost": results.write_cost,
+    "scored_recipes": proof.write_scored_recipes,
     "ablation": ablation.write_ablation,
     "progress": ablation.write_progress,
     "earlier": ablation.write_earlier,
@@ -61,7 +61,7 @@ REPORT = {
     "remedies": analysis.write_remedies,
     "warnings": results.write_warnings,
 }
-PRINTED = ("difference", "metrics")  # parts that DVC prints, whatever the language
+PRINTED = ("difference",)  # parts that DVC prints, whatever the language
 
 
 def main() -> None:
@@ -95,8 +95,9 @@ PARTS = {  # of each document, and what writes them
     "docs/architecture.md": {"modules": system.write_modules},
     "docs/reliability.md": {"faults": system.write_faults},
     "docs/paper-study.md": STUDY,
-    "docs/report.md": REPORT,
-    "docs/report.ko.md": translate_parts(REPORT),
+    "docs/report.md": REPORT | {"plain": partial(plain.write_plain, language="en")},
+    "docs/report.ko.md": translate_parts(REPORT)
+    | {"plain": partial(plain.write_plain, language="ko")},
 }
 
 if __name__ == "__main__":

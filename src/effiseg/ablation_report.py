@@ -50,19 +50,24 @@ def _describe_protocol(ablation: Ablation) -> str:
         "Each of its trainings has another seed, leaves out another fold of the training and "
         "validation images, and judges that fold at original size. The reference has "
         f"{reference.folds} such trainings, {reference.images} judged images. No test image takes "
-        "part. Gains are paired, image by image, with the reference's training of the same fold "
-        "and seed; intervals (95 %) are hierarchical bootstraps over folds and images. "
+        "part. `earlier_N` are the changes of an earlier re-run of the authors' code "
+        "([earlier_ablation.csv](../data/earlier_ablation.csv)), `chosen` is section `improved` of "
+        "`params.yaml` at a smaller size. Gains are paired, image by image, with the reference's "
+        "training of the same fold and seed; intervals (95 %) are hierarchical bootstraps over "
+        "folds and images. "
         f"Made with: {'; '.join(ablation.devices)}.\n\n"
-        "Read it with care. At this size and schedule, what needs long trainings or fine detail is "
-        "judged too low. Intervals are rough with so few folds, are not corrected for the number "
-        "of variants, and share the reference's trainings, whose luck shifts all of them. "
-        "Remedies of variants that follow the findings were derived from all folds, the judged "
-        "one too. A variant that keeps the best epoch learns from a tenth fewer images, which "
-        "choose it."
+        "Read it with care. At this size and schedule, changes that need long training or fine "
+        "detail are probably underrated. Intervals are rough with so few folds, are not corrected "
+        "for the number of variants, and share the reference's trainings, whose luck shifts all of "
+        "them. Remedies of variants that follow the findings were derived from all folds, the "
+        "judged one too. A variant that keeps the best epoch learns from a tenth fewer images, "
+        "which choose it."
     )
 
 
 def _gain_table(table: pd.DataFrame) -> str:
+    """The reference, then the variants by gain."""
+    ordered = pd.concat([table[:1], table[1:].sort_values("gain", ascending=False, kind="stable")])
     rows = [
         (
             f"`{row.variant}`",
@@ -72,17 +77,18 @@ def _gain_table(table: pd.DataFrame) -> str:
             f"{row.dice:.4f}",
             f"{row.iou:.4f}",
             f"{row.nsd:.4f}",
-            f"{row.gain:+.4f}",
+            "" if row.verdict == "reference" else f"{row.gain:+.4f}",
             "" if pd.isna(row.low) else write_span(row.low, row.high),
-            f"{row.folds_better} of {row.folds}",
+            "" if row.verdict == "reference" else f"{row.folds_better} of {row.folds}",
             row.verdict,
         )
-        for row in table.itertuples()
+        for row in ordered.itertuples()
     ]
-    head = ("variant", "changes", "work", "images", "Dice", "IoU", "NSD", "gain in Dice")
+    head = ("variant", "changes", "training work", "images", "Dice", "IoU", "NSD", "gain in Dice")
     note = (
-        "Work: pixels that the training sees, as a multiple of the reference's. NSD: normalised "
-        "surface distance."
+        "Training work: pixels that the training sees, as a multiple of the reference's; mirror "
+        "images and scales cost nothing there, but multiply the work of every answer. NSD: "
+        "normalised surface distance."
     )
     return f"{write_table((*head, '95 % interval', 'folds better', 'verdict'), rows)}\n\n{note}"
 
@@ -91,7 +97,7 @@ def _describe_gains(table: pd.DataFrame) -> str:
     groups = {
         "better": "Better, the interval above zero",
         "worse": "Worse, the interval below zero",
-        "unsure": "Can't be told from the published recipe",
+        "unsure": "Not distinguishable from the published recipe",
         "one fold": "With one fold so far, not compared",
     }
     ordered = table.sort_values("gain", ascending=False, kind="stable")

@@ -130,7 +130,7 @@ def bootstrap_strata(grid: Grid, strata: pd.DataFrame, params: Compare) -> pd.Da
 
 
 def judge_gain(gain: Gain) -> str:
-    """One sentence: what the interval shows, and what can't be claimed."""
+    """One sentence: what the interval shows, and what it does not."""
     if gain.low is None or gain.high is None:
         return f"Nothing can be claimed: {gain.images} images are too few for an interval."
     is_over_seeds = min(gain.seeds) > 1
@@ -145,11 +145,11 @@ def judge_gain(gain: Gain) -> str:
             f"A gain is not shown: {numbers} includes zero; neither that the improved {what} is "
             "better nor that both are equal can be claimed."
         )
-    limit = "on images from elsewhere" if is_over_seeds else "with another seed"
+    limit = "on images from other hospitals" if is_over_seeds else "with another seed"
     word = "better" if gain.low > 0 else "worse"
     return (
-        f"The improved {what} is {word}: {numbers} excludes zero; that it is {word} {limit} too "
-        "can't be claimed."
+        f"The improved {what} is {word}: {numbers} excludes zero; whether it is {word} {limit} too "
+        "is not known."
     )
 
 

@@ -62,7 +62,11 @@ def write_proof(evidence: Evidence) -> str:
 def _describe_runs(runs: pd.DataFrame) -> str:
     seeds = {model: sorted(runs.loc[runs["model"] == model, "seed"]) for model in MODELS}
     listed = "; ".join(f"{model} {', '.join(map(str, s))}" for model, s in seeds.items())
-    return f"Seeds: {listed}. Every training that was scored is in the table."
+    return (
+        f"Seeds: {listed}. Every training of these two recipes that was scored is in the table. "
+        "Earlier improved recipes that were scored on the same test images: "
+        "[metrics/recipes.csv](../metrics/recipes.csv)."
+    )
 
 
 def _run_table(runs: pd.DataFrame) -> str:
@@ -77,8 +81,9 @@ def _run_table(runs: pd.DataFrame) -> str:
 
 def _describe_gain(proof: dict[str, Any]) -> str:
     over = (
-        "over images, which both models share, and over the seeds of each model; with few seeds "
-        "they are a little too narrow"
+        "over images, which both models share, and over the seeds of each model. With few seeds "
+        "they are a little too narrow where whole trainings differ, and too wide where only single "
+        "images do"
         if min(proof["seeds"].values()) > 1
         else "over images; how much the trainings of one model differ is not in them"
     )
@@ -119,8 +124,8 @@ def _describe_variance(proof: dict[str, Any]) -> str:
         return "With one seed of a model, the parts of images and of seeds can't be told apart."
     labels = {
         "images": "difference of the models, from image to image",
-        "seeds_baseline": "mean Dice, from seed to seed, baseline",
-        "seeds_improved": "mean Dice, from seed to seed, improved",
+        "seeds_baseline": "seeds, beyond what single images explain, baseline",
+        "seeds_improved": "seeds, beyond what single images explain, improved",
         "rest_baseline": "one image's Dice, from seed to seed, baseline",
         "rest_improved": "one image's Dice, from seed to seed, improved",
     }
@@ -129,7 +134,9 @@ def _describe_variance(proof: dict[str, Any]) -> str:
     shares = ", ".join(f"{100 * part / (total or 1):.0f} %" for part in parts)
     return (
         f"{write_table(('varies', 'standard deviation'), rows)}\n\nThe gain's standard error is "
-        f"{total**0.5:.4f}; of its square, images, seeds and the rest (image x seed) are {shares}."
+        f"{total**0.5:.4f}; of its square, images, seeds and the rest (image x seed) are {shares}. "
+        "A zero says that the means of the seeds differ no more than single images would make "
+        "them, not that they are equal."
     )
 
 
@@ -138,8 +145,8 @@ def _describe_plan(plan: pd.DataFrame, detectable: float | None) -> str:
         return "That can't be said: it takes two seeds or more of both models."
     lines = [
         f"With these images and seeds, a true gain of {detectable:.4f} Dice is found with 80 % "
-        "power (two-sided 5 %). What others need, in test images of this kind and in seeds of "
-        "each model:",
+        "power, by a two-sided test (5 %) with the standard error above. What others need, in test "
+        "images of this kind and in seeds of each model, if the seeds vary as they did here:",
         "",
     ]
     for effect, rows in plan.groupby("effect"):

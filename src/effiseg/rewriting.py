@@ -3,17 +3,19 @@ numbers.
 
 The model, local or hosted, is reached by the chat interface that Ollama, llama.cpp, vLLM and hosted
 services share (POST URL/chat/completions). It never sees a number or a name: marks such as [[A]]
-stand for them. What it answers is taken only if the marks stand there once each and in their order,
-if it has no other number, no number word, negation or link that was not there before, none of the
-negations is lost, and its length is near the template's. That a sentence keeps its sense can't be
-checked in this way: the template's text stays the one of record.
+stand for them. What it answers is taken only if the marks stand there once each, in their order and
+apart, if it has no other number, no number word, negation or link that was not there before, none
+of the negations is lost, it is in the same script, and its length is near the template's. That a
+sentence keeps its sense can't be checked in this way: the template's text stays the one of record.
 """
 
 import http.client
 import json
 import re
+import unicodedata
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -26,19 +28,27 @@ TIMEOUT = 120  # seconds without a sign of the server
 LENGTHS = (0.4, 2.5)  # of the answer, times the template's
 NUMBER = r"[-+]?\d+(?:\.\d+)?(?: ?%)?"
 MARK = re.compile(r"\[\[[A-Z]+\]\]")
-NUMBER_WORDS = {
-    "en": re.compile(
-        r"\b(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|"
-        r"(?:twen|thir|for|fif|six|seven|eigh|nine)ty|hundreds?|thousands?|millions?|dozens?|"
-        r"half|halves|halved|thirds?|quarters?|tenths?|once|twice|doubled?|tripled?|percent)\b",
-        re.IGNORECASE,
-    ),
-    "ko": re.compile(r"하나|둘|셋|넷|다섯|여섯|일곱|여덟|아홉|열 |절반|배로|두 배|세 배|퍼센트"),
-}
-NEGATIONS = {
-    "en": re.compile(r"\b(?:no|not|none|never|nothing|neither|nor|without|cannot)\b|n't\b", re.I),
-    "ko": re.compile(r"않|없|못|아니|아무것도"),
-}
+JOINED = re.compile(  # a mark with what would make another number of it
+    rf"[^\s(\"'\u201c\u2018]{MARK.pattern}|{MARK.pattern}(?:[A-Za-z_/^]|\s?[%\u2030\xb0\xd7십백천만억])"
+)
+NUMBER_WORDS = re.compile(  # English and Korean
+    r"\b(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|"
+    r"(?:twen|thir|for|fif|six|seven|eigh|nine)ty|hundreds?|thousands?|[mbtr]+illions?|dozens?|"
+    r"half|halves|halved|thirds?|quarters?|(?:four|fif|six|seven|eigh|nin|ten)ths?|\w+fold|"
+    r"pairs?|couples?|once|twice|thrice|double[ds]?|triple[ds]?|per ?cent|minus)\b|"
+    r"하나|둘|셋|넷|다섯|여섯|일곱|여덟|아홉|스물|스무|서른|마흔|쉰|예순|일흔|여든|아흔|절반|배로|"
+    r"퍼센트|프로|수십|수백|수천|마이너스|[일이삼사오육칠팔구십백천만]분의|(?<![가-힣])(?:열 |"
+    r"(?:한|두|세|네|[이삼사오육칠팔구]?[십백천만]) ?(?:개|장|번|배|명|가지|곳|회|건|쌍|조각))",
+    re.IGNORECASE | re.ASCII,
+)
+NEGATIONS = re.compile(
+    r"\b(?:no|not|non|none|never|nothing|nobody|nowhere|neither|nor|without|cannot|unable|hardly|"
+    r"barely|lack(?:s|ed|ing)?|fail(?:s|ed|ing)?|(?:is|are|was|were|do|does|did|has|have|had|ca|wo|"
+    r"could|would|should)nt)\b|n['`\u2018\u2019]t\b|"
+    r"않|없|못|아[니닌닐님닙녔]|아무것도|(?<![가-힣])안 ",
+    re.IGNORECASE | re.ASCII,
+)
+MARKUP = re.compile(r"://|www\.|mailto:|\w\.[a-z]{2,}|[<>\[\]{}`*#_|\\]", re.IGNORECASE)
 TASK = {
     "en": "Reword the paragraph in English for readers without technical knowledge.",
     "ko": "Reword the paragraph in Korean (다-style) for readers without technical knowledge.",
@@ -61,6 +71,8 @@ class Endpoint:
     def __post_init__(self) -> None:
         if not re.match(r"https?://[^/]", self.url):
             raise ValueError(f"{show(self.url)} is no http:// or https:// address")
+        if self.key and not re.fullmatch(r"[!-~]+", self.key):
+            raise ValueError("the key has characters that a header can't hold, such as a line feed")
 
 
 class Marked(NamedTuple):
@@ -83,14 +95,15 @@ def rewrite(paragraph: Paragraph, language: Language, ask: Ask) -> str:
     if paragraph.is_fixed:
         return paragraph.text
     marked = hide(paragraph)
-    answer = " ".join(ask(f"{TASK[language]} {RULES}", marked.text).split())
+    answer = ask(f"{TASK[language]} {RULES}", marked.text)
+    answer = " ".join(unicodedata.normalize("NFC", answer).split())
     check_answer(marked.text, answer, language)
     marks = iter(marked.hidden)
     return MARK.sub(lambda _: next(marks), answer)
 
 
 def hide(paragraph: Paragraph) -> Marked:
-    """Its text with a mark for each number and each of its names."""
+    """Its text with a mark for each number, each of its names, and what looks like a mark."""
     hidden: list[str] = []
 
     def replace(match: re.Match[str]) -> str:
@@ -99,7 +112,7 @@ def hide(paragraph: Paragraph) -> Marked:
 
     longest_first = sorted(filter(None, paragraph.names), key=len, reverse=True)
     names = [rf"(?<!\w){re.escape(name)}(?!\w)" for name in longest_first]
-    text = re.sub("|".join([*names, NUMBER]), replace, paragraph.text)
+    text = re.sub("|".join([*names, MARK.pattern, NUMBER]), replace, paragraph.text)
     return Marked(text, tuple(hidden))
 
 
@@ -111,21 +124,33 @@ def check_answer(marked: str, answer: str, language: Language) -> None:
             f"the marks are {' '.join(MARK.findall(answer)) or 'gone'}; expected "
             f"{' '.join(marks) or 'none'}"
         )
+    if joined := JOINED.search(answer):
+        raise ValueError(f"a mark is joined to what stands beside it: {show(joined[0])}")
     before, after = MARK.sub("", marked), MARK.sub("", answer)
     low, high = (factor * len(before) for factor in LENGTHS)
     if not low <= len(after) <= high:
         raise ValueError(f"it has {len(after)} characters; expected {low:.0f} to {high:.0f}")
     added = [c for c in after if c.isnumeric()]
-    added += sorted(_words(NUMBER_WORDS[language], after) - _words(NUMBER_WORDS[language], before))
+    added += sorted(_count_words(NUMBER_WORDS, after) - _count_words(NUMBER_WORDS, before))
     if added:
         raise ValueError(f"it has a number that the template does not have: {show(added[0])}")
-    negated = [len(NEGATIONS[language].findall(text)) for text in (before, after)]
+    negated = [len(NEGATIONS.findall(text)) for text in (before, after)]
     if negated[0] != negated[1]:
         raise ValueError(f"it has {negated[1]} negations; expected {negated[0]}")
-    if odd := re.search(r"https?:|www\.|[<>\[\]`]", after):
-        raise ValueError(f"it has markup or a link: {odd[0]}")
+    if odd := MARKUP.search(after):
+        raise ValueError(f"it has markup or a link: {show(odd[0])}")
     if not after.isprintable():
         raise ValueError("it has characters that can't be shown")
+    _check_script(after, language)
+
+
+def _check_script(text: str, language: Language) -> None:
+    """Words of another language would pass the checks of words."""
+    letters = [c for c in text if c.isalpha() or unicodedata.combining(c)]
+    korean = sum("가" <= c <= "힣" for c in letters)
+    foreign = [c for c in letters if not c.isascii() and not "가" <= c <= "힣"]
+    if foreign or (korean < len(letters) / 2 if language == "ko" else korean):
+        raise ValueError(f"it has letters of another language than {language!r}")
 
 
 def ask_model(endpoint: Endpoint, instructions: str, text: str) -> str:
@@ -148,25 +173,32 @@ def ask_model(endpoint: Endpoint, instructions: str, text: str) -> str:
             content = response.read(LONGEST_ANSWER + 1)
     except urllib.error.HTTPError as error:
         error.close()
-        raise OSError(f"{url} answers {error.code} {error.reason}") from error
-    except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:
-        raise OSError(f"{url} can't be reached: {cut_short(error)}") from error
-    return _read_answer(url, content)
+        reason = _without(endpoint.key, cut_short(error))
+        raise OSError(f"{url} answers {error.code} ({reason})") from error
+    except (OSError, http.client.HTTPException) as error:
+        reason = _without(endpoint.key, cut_short(error))
+        raise OSError(f"{url} can't be reached: {reason}") from error
+    return _read_answer(url, content, endpoint.key)
 
 
-def _read_answer(url: str, content: bytes) -> str:
+def _read_answer(url: str, content: bytes, key: str | None) -> str:
     if len(content) > LONGEST_ANSWER:
         raise ValueError(f"{url} answers with more than {LONGEST_ANSWER} bytes")
     try:
         answer = json.loads(content)["choices"][0]["message"]["content"]
     except (ValueError, LookupError, TypeError, RecursionError) as error:
-        start = content[:100].decode(errors="replace")
+        start = _without(key, content.decode(errors="replace"))
         raise ValueError(
             f"{url} answers {show(start)}; expected JSON with choices[0].message.content"
         ) from error
     if not isinstance(answer, str):
-        raise ValueError(f"{url} answers with {show(answer)} instead of a text")
+        raise ValueError(f"{url} answers with {type(answer).__name__} instead of a text")
     return answer
+
+
+def _without(key: str | None, text: str) -> str:
+    """A server may say the key that it was sent."""
+    return text.replace(key, "[key]") if key else text
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -179,8 +211,8 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 _OPENER = urllib.request.build_opener(_NoRedirect)
 
 
-def _words(pattern: re.Pattern[str], text: str) -> set[str]:
-    return {match[0].lower() for match in pattern.finditer(text)}
+def _count_words(pattern: re.Pattern[str], text: str) -> Counter[str]:
+    return Counter(match[0].lower() for match in pattern.finditer(text))
 
 
 def _letters(number: int) -> str:

@@ -64,7 +64,7 @@ IMAGE = {  # of one image
         "wrong place": "{name}: 모델이 엉뚱한 곳을 표시했다.",
         "lesion missed": "{name}: 모델이 용종을 놓쳤다.",
         "false lesion": "{name}: 모델이 용종이 없는 곳도 표시했다.",
-        "fragmented": "{name}: 모델이 용종을 여러 조각으로 나누어 찾았다.",
+        "fragmented": "{name}: 모델이 용종을 여러 조각으로만 찾았다.",
         "too small": "{name}: 모델이 너무 적게 표시했다.",
         "too large": "{name}: 모델이 너무 많이 표시했다.",
         "ragged boundary": "{name}: 모델이 그린 경계가 안팎으로 모두 어긋났다.",
@@ -77,13 +77,13 @@ IMAGE = {  # of one image
         "area": "용종은 이미지 면적의 {area}를 차지한다.",
         "strata": "오답 분석에서 이 이미지는 다음 층에 속한다: {strata}.",
         "knew": "모델 스스로도 확신이 없었다(예상한 Dice {expected}, {poor} 미만).",
-        "did not know": "모델은 자신의 답이 나쁘다는 것을 몰랐다(예상한 Dice {expected}).",
+        "did not know": "모델은 자신의 답이 얼마나 나쁜지 몰랐다(예상한 Dice {expected}).",
         "doubted": "모델은 필요 이상으로 확신이 없었다(예상한 Dice {expected}).",
         "sure": "모델 스스로 예상한 Dice는 {expected}이다.",
         "warnings": "이 답에 붙은 경고: {warnings}.",
         "no warnings": "이 답에는 경고가 없었다.",
-        "suspect": "이 이미지는 주석이 틀렸을 수 있다: 이 이미지를 보지 않은 모델들이 주석과 "
-        "확실하게 다른 답을 낸다. 판단할 수 있는 사람이 확인해야 한다.",
+        "suspect": "이 이미지는 주석이 틀렸을 수 있다: 이 이미지를 본 적 없는 모델들이 확신을 "
+        "가지고 주석과 다른 답을 낸다. 판단할 수 있는 사람이 확인해야 한다.",
     },
 }
 
@@ -113,13 +113,14 @@ RESULTS = {  # of the whole pipeline
         "hard": "Kinds of images on which answers are clearly worse (their mean Dice / that of all "
         "other images): {strata}.",
         "nothing hard": "No kind of image was shown to be harder than the others.",
-        "annotators": "Experts do not agree fully either: on {frames} images that were annotated "
-        "twice, both outlines agree to a mean Dice of {annotators}.",
+        "annotators": "Annotations do not agree fully either: on {frames} images that were "
+        "annotated twice, both outlines agree to a mean Dice of {annotators}.",
         "unexplained": "Size, shape, colour and sharpness of a polyp explain {explained} of the "
         "differences between images; the rest is not explained. {suspects} annotations may be "
         "wrong.",
-        "changes": "{tried} changes were tried on images that are not for testing; for {better} "
-        "of them an improvement was shown.",
+        "variants": "{tried} variants of the baseline, single changes and combinations, were tried "
+        "on images that are not for testing. Each judged on its own, {better} of them are better "
+        "by more than chance would explain.",
         "warnings": "An answer of the improved model can carry a warning: {warned} of {judged} "
         "test images have one. Of {poor} poor answers (a Dice below {poor_dice}), {found} were "
         "warned of.",
@@ -128,39 +129,40 @@ RESULTS = {  # of the whole pipeline
         "elsewhere, is not known.",
     },
     "ko": {
-        "task": "EffiSeg는 대장 내시경 이미지에서 용종(장 점막에 생긴 혹)을 표시하도록 작은 "
+        "task": "EffiSeg는 대장내시경 이미지에서 용종(장 점막에 생긴 혹)을 표시하도록 작은 "
         "신경망을 학습시킨다. 전문가가 용종의 윤곽을 표시한 이미지 {train}장으로 학습하고, 다른 "
         "이미지 {test}장으로 시험한다. 모델의 답과 전문가의 윤곽이 얼마나 일치하는지는 Dice로 "
         "나타낸다: 0은 전혀 일치하지 않음, 1은 완전한 일치이다.",
-        "scores": "테스트 이미지 평균 Dice는 논문 방법을 작게 만든 기준 모델이 {baseline}(학습 "
+        "scores": "테스트 이미지 평균 Dice는 논문의 방법을 작게 만든 기준 모델이 {baseline}(학습 "
         "{baseline_seeds}회), 개선 모델이 {improved}(학습 {improved_seeds}회)이다. 개선 모델이 "
         "나은 이미지는 {wins}장, 못한 이미지는 {losses}장, 같은 이미지는 {ties}장이다.",
         "better": "이미지를 다르게 고르거나 다시 학습하면 차이도 달라진다: 95 % 신뢰 수준에서 그 "
         "차이는 {low} ~ {high} 사이에 있다. 이 구간이 0보다 크므로 이런 이미지에서는 개선된 "
-        "레시피가 더 낫다. 다른 병원의 이미지에 대해서는 아무것도 말할 수 없다.",
+        "레시피가 더 낫다. 다른 병원의 이미지에 대해서는 이 결과로 아무것도 말할 수 없다.",
         "worse": "이미지를 다르게 고르거나 다시 학습하면 차이도 달라진다: 95 % 신뢰 수준에서 그 "
         "차이는 {low} ~ {high} 사이에 있다. 이 구간이 0보다 작으므로 이런 이미지에서는 개선된 "
         "레시피가 더 나쁘다.",
         "not shown": "이미지를 다르게 고르거나 다시 학습하면 차이도 달라진다: 95 % 신뢰 수준에서 "
         "그 차이는 {low} ~ {high} 사이에 있다. 이 구간이 0을 포함하므로 개선된 레시피가 더 낫다는 "
         "것은 입증되지 않았다.",
-        "errors": "기준 모델이 어디에서 틀리는지 알아보기 위해, 이미지 {analysed}장을 그 이미지를 "
-        "보지 않은 모델들이 판정했다. 답의 {good}가 양호하다(Dice {limit} 이상). 나머지에서 가장 "
-        "잦은 오답: {kinds}.",
-        "hard": "답이 뚜렷하게 나쁜 이미지의 종류(그 평균 Dice / 나머지 이미지의 평균 Dice): "
-        "{strata}.",
+        "errors": "기준 모델이 어디에서 틀리는지 알아보기 위해, 이미지 {analysed}장을 각각 그 "
+        "이미지를 본 적 없는 모델로 판정했다. 답의 {good}가 양호하다(Dice {limit} 이상). "
+        "나머지에서 가장 흔한 오류: {kinds}.",
+        "hard": "답이 뚜렷하게 더 나쁜 이미지의 종류(해당 이미지의 평균 Dice / 나머지 이미지의 "
+        "평균 Dice): {strata}.",
         "nothing hard": "다른 이미지보다 어렵다고 입증된 종류는 없다.",
-        "annotators": "전문가들도 완전히 일치하지는 않는다: 두 번 주석된 이미지 {frames}장에서 두 "
+        "annotators": "주석끼리도 완전히 일치하지는 않는다: 두 번 주석된 이미지 {frames}장에서 두 "
         "윤곽의 평균 Dice는 {annotators}이다.",
         "unexplained": "용종의 크기, 모양, 색, 선명도는 이미지 간 차이의 {explained}를 설명하고, "
         "나머지는 설명되지 않는다. 주석이 틀렸을 수 있는 이미지는 {suspects}장이다.",
-        "changes": "테스트용이 아닌 이미지에서 변경 {tried}가지를 시험했고, 그중 {better}가지에서 "
-        "성능 향상이 입증되었다.",
+        "variants": "기준 모델의 변형 {tried}가지(한 가지만 바꾸거나 여러 가지를 함께 바꾼 것)를 "
+        "테스트용이 아닌 이미지에서 시험했다. 각각을 따로 판단할 때, 그중 {better}가지는 우연으로 "
+        "설명되지 않을 만큼 더 낫다.",
         "warnings": "개선 모델의 답에는 경고가 붙을 수 있다: 테스트 이미지 {judged}장 중 "
-        "{warned}장에 경고가 있다. 나쁜 답(Dice {poor_dice} 미만) {poor}개 중 {found}개에 경고가 "
-        "있었다.",
-        "limits": "이 모델들은 의료 기기가 아니다. 모든 이미지에 용종이 있고 한 병원 그룹에서 "
-        "얻은 것이다: 정상 조직을 얼마나 자주 표시하는지, 다른 곳에서 얼마나 좋은 답을 내는지는 "
-        "알려져 있지 않다.",
+        "{warned}장에 경고가 붙었다. 나쁜 답(Dice {poor_dice} 미만) {poor}개 중 {found}개에는 "
+        "경고가 붙어 있었다.",
+        "limits": "이 모델들은 의료기기가 아니다. 모든 이미지에 용종이 있고 한 병원 그룹에서 "
+        "얻은 것이다: 정상 조직을 얼마나 자주 용종으로 표시하는지, 다른 곳에서 얼마나 좋은 답을 "
+        "내는지는 알려져 있지 않다.",
     },
 }

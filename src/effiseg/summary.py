@@ -1,26 +1,27 @@
-"""Summaries in plain language: what a row of the error analysis says, and what all results say.
+"""Summaries in plain language: what a row of the error analysis says of an image.
 
 Every sentence is a template of `effiseg.sentences`, filled with values of committed tables, so that
 each number can be found there again. A language model may reword a paragraph: `effiseg.rewriting`.
 """
 
-import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
+from effiseg.answers import RULES
 from effiseg.confidence import POOR_DICE
 from effiseg.error_kinds import GOOD_DICE, KINDS
-from effiseg.files import read_table
-from effiseg.findings import EVIDENT, STRATA, assign_strata, find_limits, read_limits
-from effiseg.sentences import IMAGE, RESULTS, WORDS
+from effiseg.files import read_table, show
+from effiseg.findings import STRATA, assign_strata, find_limits, read_limits
+from effiseg.sentences import IMAGE, WORDS
 
 Language = Literal["en", "ko"]
 LANGUAGES = ("en", "ko")
 COUNTS = ("tp", "fp", "fn", "lesions_missed", "lesions_found", "lesions_false")
-NAMED = 3  # kinds of error and strata in the summary of all results
+SHARES = ("dice", "area_fraction", "expected_dice", "confidence")  # 0 to 1
 
 
 class Paragraph(NamedTuple):
@@ -38,13 +39,11 @@ def read_rows(path: Path) -> pd.DataFrame:
     those of limits.csv beside it; without such a file, the quartiles of the table itself.
 
     Raises:
-        ValueError: it is no such table.
+        ValueError: it is no such table, or what would be told of an image is missing.
     """
     attributes = sorted({stratum.attribute for stratum in STRATA.values()})
     images = read_table(path, ["name", "kind"], ["dice", *COUNTS, *attributes])
-    unknown = sorted(set(images["kind"]) - set(KINDS))
-    if unknown:
-        raise ValueError(f"{path}: kind {unknown[0]!r} is none of {', '.join(KINDS)}")
+    _check_told(path, images)
     if "expected_dice" not in images:
         images = images.rename(columns={"confidence": "expected_dice"})
     beside = path.parent / "limits.csv"
@@ -52,6 +51,38 @@ def read_rows(path: Path) -> pd.DataFrame:
     strata = assign_strata(images, limits).drop(columns="name")
     images = pd.concat([images, strata], axis=1)
     return images.sort_values("dice", kind="stable", ignore_index=True)
+
+
+def _check_told(path: Path, images: pd.DataFrame) -> None:
+    """What is told of every image stands in every row; attributes behind strata may be unknown."""
+    names = images["name"]
+    if names.isna().any() or names.duplicated().any():
+        raise ValueError(f"{path}: column name does not name every image once")
+    refuse_unknown(path, "kind", images["kind"], KINDS)
+    for column in (*SHARES, *COUNTS):
+        if column not in images:
+            continue
+        top, values = 1 if column in SHARES else math.inf, images[column]
+        if not pd.api.types.is_numeric_dtype(values) or not values.between(0, top).all():
+            raise ValueError(f"{path}: column {column} is not of numbers from 0 to {top} alone")
+    if "suspect" in images:
+        check_suspects(path, images["suspect"])
+    if "warnings" in images:
+        words = images["warnings"].dropna().astype(str).str.split("; ").explode()
+        refuse_unknown(path, "warnings", words, RULES)
+
+
+def check_suspects(path: Path, column: pd.Series) -> None:
+    if not pd.api.types.is_bool_dtype(column):
+        raise ValueError(f"{path}: column suspect is not of True and False alone")
+
+
+def refuse_unknown(
+    path: Path, column: str, found: Iterable[object], known: Iterable[str]
+) -> None:
+    unknown = [value for value in found if value not in known]
+    if unknown:
+        raise ValueError(f"{path}: {column} {show(unknown[0])} is none of {', '.join(known)}")
 
 
 def tell_image(row: Mapping[str, Any], language: Language) -> Paragraph:
@@ -63,12 +94,13 @@ def tell_image(row: Mapping[str, Any], language: Language) -> Paragraph:
     say = IMAGE[language]
     sentences = [
         say[row["kind"]].format(name=row["name"]),
-        say["agreement"].format(dice=f"{row['dice']:.2f}", limit=GOOD_DICE),
+        say["agreement"].format(dice=_show_dice(row["dice"]), limit=GOOD_DICE),
         *_tell_pixels(row, say),
         *_tell_picture(row, language),
         *_tell_confidence(row, language),
     ]
-    return Paragraph(" ".join(sentences), (row["name"],))
+    strata = [translate(name, language) for name in STRATA if row[name]]
+    return Paragraph(" ".join(sentences), (row["name"], *strata))
 
 
 def _tell_pixels(row: Mapping[str, Any], say: dict[str, str]) -> list[str]:
@@ -77,7 +109,7 @@ def _tell_pixels(row: Mapping[str, Any], say: dict[str, str]) -> list[str]:
         return [say["no polyp"]] + ([] if marked else [say["nothing marked"]])
     if not marked:
         return [say["nothing marked"]]
-    shares = {"missed": _percent(row["fn"] / polyp), "added": _percent(row["fp"] / marked)}
+    shares = {"missed": show_percent(row["fn"] / polyp), "added": show_percent(row["fp"] / marked)}
     sentences = [say["pixels"].format(**shares)]
     lesions = row["lesions_found"] + row["lesions_missed"]
     if lesions > 1 or row["lesions_missed"] or row["lesions_false"]:
@@ -88,7 +120,7 @@ def _tell_pixels(row: Mapping[str, Any], say: dict[str, str]) -> list[str]:
 
 def _tell_picture(row: Mapping[str, Any], language: Language) -> list[str]:
     say = IMAGE[language]
-    sentences = [say["area"].format(area=_percent(row["area_fraction"]))]
+    sentences = [say["area"].format(area=show_percent(row["area_fraction"]))]
     strata = [name for name in STRATA if row[name]]
     if strata:
         sentences.append(say["strata"].format(strata=_list_words(strata, language)))
@@ -102,114 +134,32 @@ def _tell_confidence(row: Mapping[str, Any], language: Language) -> list[str]:
     if "expected_dice" in row:
         is_poor, is_unsure = row["dice"] < POOR_DICE, row["expected_dice"] < POOR_DICE
         poor, good = ("did not know", "knew"), ("sure", "doubted")
-        template = say[(poor if is_poor else good)[is_unsure]]
-        sentences.append(template.format(expected=f"{row['expected_dice']:.2f}", poor=POOR_DICE))
+        template = say[(poor if is_poor else good)[bool(is_unsure)]]
+        expected = _show_dice(row["expected_dice"])
+        sentences.append(template.format(expected=expected, poor=POOR_DICE))
     if "warnings" in row:
-        warnings = [word for word in str(row["warnings"] or "").split("; ") if word in WORDS]
+        warnings = [word for word in str(row["warnings"]).split("; ") if word in RULES]
         text = say["warnings" if warnings else "no warnings"]
         sentences.append(text.format(warnings=_list_words(warnings, language)))
     return sentences
 
 
-def tell_results(root: Path, language: Language) -> list[Paragraph]:
-    """What all results of the pipeline say, from what is committed below `root`.
-
-    Reads   analysis/{images,kinds,strata}.csv, analysis/summary.json, data/split.csv,
-            experiments/ablation.csv, metrics/{proof.json,seeds.csv,warnings_improved.csv}
-
-    Raises:
-        OSError: one of them is missing.
-    """
-    say = RESULTS[language]
-    proof, summary = (
-        json.loads((root / path).read_text(encoding="utf-8"))
-        for path in ("metrics/proof.json", "analysis/summary.json")
-    )
-    split = pd.read_csv(root / "data/split.csv")["split"].value_counts()
-    images = pd.read_csv(root / "analysis/images.csv")
-    texts = [
-        say["task"].format(train=split["train"], test=split["test"]),
-        say["scores"].format(**_read_scores(root, proof)),
-        _tell_gain(proof, say),
-        _tell_errors(root, len(images), language),
-        _tell_limits_of_knowledge(summary, int(images["suspect"].sum()), say),
-        say["changes"].format(**_count_changes(root)),
-        say["warnings"].format(**_count_warnings(root)),
-        say["limits"],
-    ]
-    fixed = {2, len(texts) - 1}
-    return [Paragraph(text, is_fixed=n in fixed) for n, text in enumerate(texts)]
+def _show_dice(dice: float) -> str:
+    """Two digits, or as many as show on which side of poor, good and perfect it is."""
+    limits = (POOR_DICE, GOOD_DICE, 1.0)
+    texts = [f"{dice:.{digits}f}" for digits in range(2, 7)]
+    right = (text for text in texts if all((float(text) < x) == (dice < x) for x in limits))
+    return next(right, texts[-1])
 
 
-def _read_scores(root: Path, proof: dict[str, Any]) -> dict[str, Any]:
-    dice = pd.read_csv(root / "metrics/seeds.csv").groupby("model")["dice"]
-    scores = {model: f"{mean:.3f}" for model, mean in dice.mean().items()}
-    counts = {f"{model}_seeds": number for model, number in dice.size().items()}
-    return scores | counts | {key: proof[key] for key in ("wins", "losses", "ties")}
-
-
-def _tell_gain(proof: dict[str, Any], say: dict[str, str]) -> str:
-    low, high = proof["dice_gain_low"], proof["dice_gain_high"]
-    verdict = "better" if low > 0 else "worse" if high < 0 else "not shown"
-    return say[verdict].format(low=f"{low:+.4f}", high=f"{high:+.4f}")
-
-
-def _tell_errors(root: Path, analysed: int, language: Language) -> str:
-    say = RESULTS[language]
-    kinds = pd.read_csv(root / "analysis/kinds.csv").set_index("kind")["images"]
-    others = kinds.drop("good", errors="ignore").nlargest(NAMED)
-    words = [f"{_translate(kind, language)} ({number})" for kind, number in others.items()]
-    good = _percent(kinds.get("good", 0) / analysed)
-    text = say["errors"].format(
-        analysed=analysed, good=good, limit=GOOD_DICE, kinds=", ".join(words)
-    )
-    strata = pd.read_csv(root / "analysis/strata.csv")
-    hard = strata[(strata["high"] < 0) & (strata["p_holm"] < EVIDENT)].head(NAMED)
-    if hard.empty:
-        return f"{text} {say['nothing hard']}"
-    words = [
-        f"{_translate(row.stratum, language)} ({row.dice:.2f} / {row.dice_elsewhere:.2f})"
-        for row in hard.itertuples()
-    ]
-    return f"{text} {say['hard'].format(strata=', '.join(words))}"
-
-
-def _tell_limits_of_knowledge(
-    summary: dict[str, Any], suspects: int, say: dict[str, str]
-) -> str:
-    explained = _percent(max(summary["r2_forest"], 0.0))
-    sentences = [say["unexplained"].format(explained=explained, suspects=suspects)]
-    if summary["annotators_frames"]:
-        values = {"frames": summary["annotators_frames"]}
-        values["annotators"] = f"{summary['annotators_dice']:.2f}"
-        sentences.insert(0, say["annotators"].format(**values))
-    return " ".join(sentences)
-
-
-def _count_changes(root: Path) -> dict[str, int]:
-    table = pd.read_csv(root / "experiments/ablation.csv")
-    verdicts = table.loc[table["schedule"] == "screening", "verdict"]
-    judged = verdicts[verdicts.isin(["better", "unsure", "worse"])]
-    return {"tried": len(judged), "better": int((judged == "better").sum())}
-
-
-def _count_warnings(root: Path) -> dict[str, Any]:
-    table = pd.read_csv(root / "metrics/warnings_improved.csv").set_index("warning")
-    row = table.loc["any warning"]
-    return {
-        "warned": row["images"], "judged": row["images"] + row["others"],
-        "poor": row["poor"] + row["poor_others"], "found": row["poor"], "poor_dice": POOR_DICE,
-    }  # fmt: skip
-
-
-def _percent(share: float) -> str:
+def show_percent(share: float) -> str:
     number = 100 * share
     return f"{number:.0f} %" if number >= 9.95 or number == 0 else f"{number:.1f} %"
 
 
 def _list_words(words: list[str], language: Language) -> str:
-    return ", ".join(_translate(word, language) for word in words)
+    return ", ".join(translate(word, language) for word in words)
 
 
-def _translate(word: str, language: Language) -> str:
+def translate(word: str, language: Language) -> str:
     return WORDS[word] if language == "ko" else word

@@ -3,8 +3,11 @@
 import statistics
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from effiseg.ablation import bootstrap_folds
+from effiseg.comparison import Compare
 from effiseg.findings import assign_strata, read_limits
 from parts.committed import INTERVAL, read_json, read_rows, read_yaml, start_table
 
@@ -55,7 +58,9 @@ def write_analysis(root: Path) -> str:
 
 def write_remedies(root: Path) -> str:
     """What each remedy was predicted to gain on its stratum, and what the ablation measured."""
-    rows = start_table("stratum", "remedy", "images", "predicted", "measured", "outcome")
+    rows = start_table(
+        *("stratum", "remedy", "images", "predicted", "measured", INTERVAL, "outcome")
+    )
     findings = read_yaml(root / "experiments" / "findings.yaml")
     asked = [finding for finding in findings if finding["switched_on"]]
     for finding in asked:
@@ -68,15 +73,20 @@ def write_remedies(root: Path) -> str:
 
 
 def tell_remedy(root: Path, stratum: str, remedy: str, predicted: float | None) -> str:
-    """A row: the paired gain of the variant `findings` over the published recipe on a stratum."""
+    """A row: the paired gain of the variant `findings` over the published recipe on a stratum.
+
+    The interval is that of the ablation, a bootstrap over folds and their images.
+    """
     before, after = (read_runs(root, variant) for variant in ("published", "findings"))
     inside = select_stratum(root, stratum)
-    gains = [after[key] - before[key] for key in after.keys() & before.keys() if key[1] in inside]
-    gain = statistics.mean(gains)
+    keys = sorted(key for key in after.keys() & before.keys() if key[1] in inside)
+    gains = np.array([after[key] - before[key] for key in keys])
+    params = Compare(**read_yaml(root / "params.yaml")["compare"])
+    low, high = bootstrap_folds(gains, np.array([fold for fold, _ in keys]), params)
+    outcome = "better" if low > 0 else "worse" if high < 0 else "not shown"
     expected = "" if predicted is None else f"{predicted:+.3f}"
-    reached = "as predicted or better" if gain >= (predicted or 0) else "less than predicted"
-    outcome = "worse than without it" if gain < 0 else reached
-    return f"| {stratum} | {remedy} | {len(gains)} | {expected} | {gain:+.3f} | {outcome} |"
+    cells = [stratum, remedy, str(len(keys)), expected, f"{gains.mean():+.3f}"]
+    return f"| {' | '.join([*cells, f'{low:+.3f} to {high:+.3f}', outcome])} |"
 
 
 def read_runs(root: Path, variant: str) -> dict[tuple[str, str], float]:

@@ -2,15 +2,22 @@
 
 from pathlib import Path
 
+import pandas as pd
+
+from effiseg.confidence import POOR_DICE
+from effiseg.findings import EVIDENT
 from parts.committed import (
     INTERVAL,
     MODELS,
     read_json,
     read_rows,
     read_seeds,
+    read_yaml,
     start_table,
     write_gain,
 )
+
+LARGEST = 4  # images whose gains are told apart from the others'
 
 
 def write_proof(root: Path) -> str:
@@ -59,6 +66,61 @@ def write_proof_strata(root: Path) -> str:
         cells = [f"{float(row[model]):.3f}" for model in MODELS]
         gain = write_gain({key.removeprefix("gain_"): value for key, value in row.items()})
         rows.append(f"| {row['stratum']} | {row['images']} | {' | '.join(cells)} | {gain} |")
+    return "\n".join([*rows, "", write_hard_strata(root)])
+
+
+def write_hard_strata(root: Path) -> str:
+    """Whether the gain reaches the strata that the error analysis has shown to be hard."""
+    measured = {row["stratum"]: row for row in read_rows(root / "metrics" / "proof_strata.csv")}
+    hard = [
+        measured[row["stratum"]]
+        for row in read_rows(root / "analysis" / "strata.csv")
+        if float(row["high"]) < 0 and float(row["p_holm"]) < EVIDENT
+    ]
+    groups = {"shown": [], "not shown": [], "too few images": []}
+    for row in hard:
+        few, low = row["gain_low"] == "", row["gain_low"]
+        verdict = "too few images" if few else "shown" if float(low) > 0 else "not shown"
+        groups[verdict].append(f"{row['stratum']} ({row['images']})")
+    words = "; ".join(f"{name}: {', '.join(each) or 'none'}" for name, each in groups.items())
+    return f"The gain on the strata that the error analysis found hard, with test images: {words}."
+
+
+def write_tail(root: Path) -> str:
+    """How the mean gain is spread over images, and how many answers are poor."""
+    dice = read_test_images(root)
+    means = {model: dice[dice["model"] == model].groupby("name")["dice"].mean() for model in MODELS}
+    gains = (means["improved"] - means["baseline"]).sort_values(ascending=False)
+    rest = gains.iloc[LARGEST:].sum() / len(gains)
+    poor = dice[dice["dice"] < POOR_DICE].groupby(["model", "seed"]).size()
+    seeds = dice.groupby("model")["seed"].unique()
+    rows = start_table("seed", "baseline", "improved")
+    for seed in sorted(set(seeds["baseline"]) & set(seeds["improved"])):
+        rows.append(f"| {seed} | {' | '.join(str(poor.get((m, seed), 0)) for m in MODELS)} |")
+    return "\n".join([
+        f"Of the mean gain of {gains.mean():+.4f}, the {LARGEST} images that gain most give "
+        f"{gains.mean() - rest:+.4f}; the median gain of an image is {gains.median():+.4f}. Test "
+        f"images with a Dice below {POOR_DICE:g}, of {len(gains)}:",
+        "", *rows,
+    ])  # fmt: skip
+
+
+def read_test_images(root: Path) -> pd.DataFrame:
+    """model, seed, name, dice of every scored training."""
+    seed = read_yaml(root / "params.yaml")["train"]["seed"]
+    tables = [pd.read_csv(root / "plots" / "test_images.csv").assign(seed=seed)]
+    for path in sorted((root / "experiments" / "seeds").glob("*/seed-*/images.csv")):
+        model, number = path.parts[-3], int(path.parts[-2].removeprefix("seed-"))
+        tables.append(pd.read_csv(path).assign(model=model, seed=number))
+    return pd.concat(tables)[["model", "seed", "name", "dice"]]
+
+
+def write_scored_recipes(root: Path) -> str:
+    """Every improved recipe that was scored on the test images, from metrics/recipes.csv."""
+    rows = start_table("improved recipe", *MODELS, "gain in Dice", INTERVAL)
+    for row in read_rows(root / "metrics" / "recipes.csv"):
+        dice = " | ".join(f"{float(row[model]):.4f}" for model in MODELS)
+        rows.append(f"| `{row['changes']}` | {dice} | {write_gain(row)} |")
     return "\n".join(rows)
 
 

@@ -1,15 +1,17 @@
 """The parts that tell the scores of both models, and of the shipped ones."""
 
 import io
+import statistics
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from dvc.compare import TabularData, diff_table, metrics_table
+from dvc.compare import TabularData, diff_table
 from dvc.utils.diff import diff
 
 from parts.committed import (
     MODELS,
     read_json,
+    read_published,
     read_rows,
     read_scores,
     read_seeds,
@@ -60,7 +62,7 @@ def write_results(root: Path) -> str:
 
 
 def write_published(root: Path) -> str:
-    """The paper's models and ours, as the paper scores; ours as means over seeds."""
+    """The paper's models and ours, at input size; ours as means over seeds."""
     rows = start_table("model", "px", "seeds", "mean Dice", "mean IoU")
     for row in read_rows(root / "data" / "published.csv"):
         start = "" if row["pretrained"] == "yes" else ", from scratch"
@@ -70,18 +72,45 @@ def write_published(root: Path) -> str:
     for model, runs in read_seeds(root).items():
         means = [write_mean([float(run[score]) for run in runs]) for score in INPUT_SCORES]
         cells = [str(params[model]["size"]), str(len(runs)), *means]
-        rows.append(f"| {model} (`{params[model]['encoder']}`), ours | {' | '.join(cells)} |")
+        name = f"{model} (`{params[model]['encoder']}`, {count_views(root, model)[1]}), ours"
+        rows.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join([*rows, "", write_position(root)])
+
+
+def write_position(root: Path) -> str:
+    """Which of the paper's means lie above those of our models."""
+    paper = {}
+    for row in read_rows(root / "data" / "published.csv"):
+        start = "" if row["pretrained"] == "yes" else " from scratch"
+        paper[f"{row['variant']}{start}"] = float(row["mean_dice"])
+    sentences = []
+    for model, runs in read_seeds(root).items():
+        mean = statistics.mean(float(run["dice_input"]) for run in runs)
+        above = [name for name, dice in paper.items() if dice > mean]
+        below = [name for name in paper if name not in above]
+        words = [", ".join(names) or "none" for names in (above, below)]
+        start = f"- Rows of the paper with a higher mean Dice than the {model} model"
+        sentences.append(f"{start}: {words[0]}; with a lower one: {words[1]}.")
+    return "\n".join(sentences)
+
+
+def count_views(root: Path, model: str) -> tuple[int, str]:
+    """How many views the answer of a shipped model is the mean of, and in words."""
+    config = read_json(root / "src" / "effiseg" / "shipped" / model / "config.json")
+    return (4, "four mirror images") if config["test_flips"] else (1, "one view")
+
+
+def write_cost(root: Path) -> str:
+    """The work of one answer of each model, and of the paper's."""
+    costs = read_json(root / "benchmarks" / "variants.json")["variants"]
+    rows = start_table("model", "views", "multiply-accumulates of a view, G", "of an answer, G")
+    for model in MODELS:
+        views, work = count_views(root, model)[0], sum(costs[model]["macs"].values()) / 1e9
+        rows.append(f"| {model} | {views} | {work:.2f} | {views * work:.2f} |")
+    for row in read_published(root):
+        name = f"EffiSegNet-{row['variant']}, paper"
+        rows.append(f"| {name} | 1 | {row['gmacs']} | {row['gmacs']} |")
     return "\n".join(rows)
-
-
-def write_metrics(root: Path) -> str:
-    """What `dvc metrics show` prints of both models."""
-    files = {
-        f"metrics/{model}.json": {"data": read_scores(root, model)}
-        for model in ("baseline", "improved")
-    }
-    table = metrics_table({"": {"data": files}}, precision=DIGITS, round_digits=True)
-    return print_table(table)
 
 
 def write_difference(root: Path) -> str:
@@ -111,8 +140,7 @@ def write_shipped(root: Path) -> str:
         folder = root / "src" / "effiseg" / "shipped" / name
         config = read_json(folder / "config.json")
         scores = read_json(root / "metrics" / f"shipped_{name}.json")
-        views = "four mirror images" if config["test_flips"] else "one view"
-        cells = [name, config["encoder"], f"{config['size']} px, {views}"]
+        cells = [name, config["encoder"], f"{config['size']} px, {count_views(root, name)[1]}"]
         cells += [f"{scores['megabytes']:.2f} MB"] + [f"{scores[k]:.4f}" for k in ("dice", "miou")]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)

@@ -18,8 +18,9 @@ from functools import partial
 from pathlib import Path
 
 from effiseg.commands import on_screen
+from effiseg.results_summary import tell_results
 from effiseg.rewriting import Endpoint, ask_model, rewrite
-from effiseg.summary import LANGUAGES, Paragraph, read_rows, tell_image, tell_results
+from effiseg.summary import LANGUAGES, Paragraph, read_rows, tell_image
 
 KEY = "EFFISEG_LANGUAGE_MODEL_KEY"
 
@@ -27,10 +28,19 @@ KEY = "EFFISEG_LANGUAGE_MODEL_KEY"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", type=Path, metavar="SOURCE", help="a table, or a folder")
     parser.add_argument("names", nargs="*", metavar="NAME", help="images of the table")
-    parser.add_argument("--worst", type=int, default=5, help="images without a NAME; default: 5")
+    parser.add_argument(
+        "--worst", type=_positive, default=5, help="images without a NAME; default: 5"
+    )
     parser.add_argument("--language", choices=LANGUAGES, default="en")
     parser.add_argument("--rewrite", metavar="URL", help="of a language model's chat interface")
     parser.add_argument("--rewrite-model", metavar="MODEL", help="what it is called there")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not above 0")
+    return number
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,0 +1,150 @@
+"""What all results of the pipeline say, in plain language: see `effiseg.summary`."""
+
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from effiseg.confidence import POOR_DICE
+from effiseg.error_kinds import GOOD_DICE, KINDS
+from effiseg.files import cut_short, read_table
+from effiseg.findings import EVIDENT, STRATA
+from effiseg.sentences import RESULTS
+from effiseg.summary import (
+    Language,
+    Paragraph,
+    check_suspects,
+    refuse_unknown,
+    show_percent,
+    translate,
+)
+
+PROOF = ("dice_gain_low", "dice_gain_high", "wins", "losses", "ties")
+NAMED = 3  # kinds of error
+
+
+def tell_results(root: Path, language: Language) -> list[Paragraph]:
+    """What all results of the pipeline say, from what is committed below `root`.
+
+    Reads   analysis/{images,kinds,strata}.csv, analysis/summary.json, data/split.csv,
+            experiments/ablation.csv, metrics/{proof.json,seeds.csv,warnings_improved.csv}
+
+    Raises:
+        OSError: one of them is missing.
+        ValueError: one of them lacks something.
+    """
+    say = RESULTS[language]
+    proof = _read_numbers(root / "metrics/proof.json", PROOF)
+    split = read_table(root / "data/split.csv", ["split"])["split"].value_counts()
+    images = read_table(root / "analysis/images.csv", ["name"], ["suspect"])
+    check_suspects(root / "analysis/images.csv", images["suspect"])
+    _require(root / "data/split.csv", split.index, ["train", "test"])
+    return [
+        Paragraph(say["task"].format(train=split["train"], test=split["test"])),
+        Paragraph(say["scores"].format(**_read_scores(root, proof)), is_fixed=True),
+        Paragraph(_tell_gain(proof, say), is_fixed=True),
+        _tell_errors(root, len(images), language),
+        Paragraph(_tell_limits_of_knowledge(root, int(images["suspect"].sum()), say)),
+        Paragraph(say["variants"].format(**_count_variants(root)), is_fixed=True),
+        Paragraph(say["warnings"].format(**_count_warnings(root))),
+        Paragraph(say["limits"], is_fixed=True),
+    ]
+
+
+def _read_scores(root: Path, proof: dict[str, Any]) -> dict[str, Any]:
+    path = root / "metrics/seeds.csv"
+    table = read_table(path, ["model"], ["dice"])
+    _require(path, table["model"], ["baseline", "improved"])
+    dice = table.groupby("model")["dice"]
+    scores = {model: f"{mean:.3f}" for model, mean in dice.mean().items()}
+    counts = {f"{model}_seeds": number for model, number in dice.size().items()}
+    return scores | counts | proof
+
+
+def _tell_gain(proof: dict[str, Any], say: dict[str, str]) -> str:
+    low, high = proof["dice_gain_low"], proof["dice_gain_high"]
+    verdict = "better" if low > 0 else "worse" if high < 0 else "not shown"
+    return say[verdict].format(low=_show_gain(low), high=_show_gain(high))
+
+
+def _tell_errors(root: Path, analysed: int, language: Language) -> Paragraph:
+    say = RESULTS[language]
+    path = root / "analysis/kinds.csv"
+    kinds = read_table(path, ["kind"], ["images"]).set_index("kind")["images"]
+    refuse_unknown(path, "kind", kinds.index, KINDS)
+    others = kinds.drop("good", errors="ignore").nlargest(NAMED)
+    names = [translate(kind, language) for kind in others.index]
+    counts = [f"{name} ({number})" for name, number in zip(names, others, strict=True)]
+    good = show_percent(kinds.get("good", 0) / analysed)
+    text = say["errors"].format(
+        analysed=analysed, good=good, limit=GOOD_DICE, kinds=", ".join(counts)
+    )
+    path = root / "analysis/strata.csv"
+    strata = read_table(path, ["stratum"], ["dice", "dice_elsewhere", "high", "p_holm"])
+    refuse_unknown(path, "stratum", strata["stratum"], STRATA)
+    hard = strata[(strata["high"] < 0) & (strata["p_holm"] < EVIDENT)]
+    if hard.empty:
+        return Paragraph(f"{text} {say['nothing hard']}", tuple(names))
+    words = []
+    for row in hard.itertuples():
+        names.append(translate(row.stratum, language))
+        words.append(f"{names[-1]} ({row.dice:.2f} / {row.dice_elsewhere:.2f})")
+    return Paragraph(f"{text} {say['hard'].format(strata=', '.join(words))}", tuple(names))
+
+
+def _tell_limits_of_knowledge(root: Path, suspects: int, say: dict[str, str]) -> str:
+    path = root / "analysis/summary.json"
+    summary = _read_numbers(path, ("r2_forest", "annotators_frames"))
+    explained = show_percent(max(summary["r2_forest"], 0.0))
+    sentences = [say["unexplained"].format(explained=explained, suspects=suspects)]
+    if summary["annotators_frames"]:
+        summary |= _read_numbers(path, ("annotators_dice",))
+        values = {"frames": summary["annotators_frames"]}
+        values["annotators"] = f"{summary['annotators_dice']:.2f}"
+        sentences.insert(0, say["annotators"].format(**values))
+    return " ".join(sentences)
+
+
+def _count_variants(root: Path) -> dict[str, int]:
+    table = read_table(root / "experiments/ablation.csv", ["verdict", "schedule"])
+    verdicts = table.loc[table["schedule"] == "screening", "verdict"]
+    judged = verdicts[verdicts.isin(["better", "unsure", "worse"])]
+    return {"tried": len(judged), "better": int((judged == "better").sum())}
+
+
+def _count_warnings(root: Path) -> dict[str, Any]:
+    path = root / "metrics/warnings_improved.csv"
+    numbers = ["images", "others", "poor", "poor_others"]
+    table = read_table(path, ["warning"], numbers).set_index("warning")
+    _require(path, table.index, ["any warning"])
+    row = table.loc["any warning"]
+    return {
+        "warned": row["images"], "judged": row["images"] + row["others"],
+        "poor": row["poor"] + row["poor_others"], "found": row["poor"], "poor_dice": POOR_DICE,
+    }  # fmt: skip
+
+
+def _read_numbers(path: Path, keys: Iterable[str]) -> dict[str, Any]:
+    """What a JSON file says under these keys."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        numbers = {key: found[key] for key in keys}
+        odd = [key for key, value in numbers.items() if not math.isfinite(value)]
+    except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
+        reason = cut_short(error)
+        raise ValueError(f"{path} has no numbers {', '.join(keys)} ({reason})") from error
+    if odd:
+        raise ValueError(f"{path}: {odd[0]} is no finite number")
+    return numbers
+
+
+def _require(path: Path, found: Iterable[object], expected: Iterable[str]) -> None:
+    missing = sorted(set(expected) - set(found))
+    if missing:
+        raise ValueError(f"{path} has no row of {missing[0]!r}")
+
+def _show_gain(gain: float) -> str:
+    """Four digits, or more where these would be zero though the gain is not."""
+    texts = [f"{gain:+.{digits}f}" for digits in range(4, 7)]
+    return next((text for text in texts if bool(float(text)) == bool(gain)), texts[-1])

@@ -1,0 +1,78 @@
+"""List every improved recipe that was ever scored on the test images: metrics/recipes.csv.
+
+    python tools/list_recipes.py
+
+Reads   the git history of metrics/comparison.json, each time with params.yaml and
+        analysis/findings.yaml as they were
+Writes  metrics/recipes.csv, a row each time it changed, the oldest first: commit, date, changes
+        (against the baseline that params.yaml has now), baseline, improved (mean Dice), gain, low,
+        high (95 % interval over images)
+
+A test set that chose between recipes would be no test set: here everybody can see how often it was
+looked at.
+"""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from effiseg.files import write_text
+
+ROOT = Path(__file__).resolve().parents[1]
+SCORED = "metrics/comparison.json"
+COLUMNS = ("commit", "date", "changes", "baseline", "improved", "gain", "low", "high")
+
+
+def main() -> None:
+    if git("rev-parse", "--is-shallow-repository").strip() == "true":
+        sys.exit("This clone has no history: git fetch --unshallow")
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerows([COLUMNS, *list_recipes()])
+    write_text(ROOT / "metrics" / "recipes.csv", table.getvalue())
+
+
+def list_recipes() -> list[tuple[str, ...]]:
+    """The rows of the table."""
+    log = git("log", "--reverse", "--format=%h %cs", "--abbrev=7", "--", SCORED)
+    return [describe_commit(*line.split()) for line in log.splitlines()]
+
+
+def describe_commit(commit: str, date: str) -> tuple[str, ...]:
+    """The row of one commit."""
+    scores = [
+        json.loads(git("show", f"{commit}:metrics/{model}.json"))["dice"]
+        for model in ("baseline", "improved")
+    ]
+    comparison = json.loads(git("show", f"{commit}:{SCORED}"))
+    recipe = yaml.safe_load(git("show", f"{commit}:params.yaml"))["improved"]
+    findings = yaml.safe_load(git("show", f"{commit}:analysis/findings.yaml"))
+    usual = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["baseline"]
+    changes = [write_change(key, value) for key, value in recipe.items() if value != usual[key]]
+    if recipe["follow_findings"]:
+        kinds = {f["remedy"]["kind"] for f in findings if f["switched_on"]}
+        changes = [change for change in changes if not change.startswith("follow_findings")]
+        changes += [f"remedy {kind}" for kind in sorted(kinds)]
+    gains = (comparison[f"dice_gain{end}"] for end in ("", "_low", "_high"))
+    return commit, date, ", ".join(changes), *(f"{number:.6f}" for number in (*scores, *gains))
+
+
+def write_change(key: str, value: Any) -> str:
+    """`size 288`, `test_flips on`."""
+    return f"{key} {'on' if value is True else value}"
+
+
+def git(*words: str) -> str:
+    """What git prints. Raises CalledProcessError."""
+    done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+if __name__ == "__main__":
+    main()
