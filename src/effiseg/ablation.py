@@ -100,7 +100,7 @@ def bootstrap_folds(
 
 def write_changes(changes: Mapping[str, Any]) -> str:
     """`size 192, epochs 30`; empty for a variant that changes nothing."""
-    return ", ".join(f"{key} {_word(value)}" for key, value in changes.items())
+    return ", ".join(f"{key} {write_value(value)}" for key, value in changes.items())
 
 
 def check_ranking(small: pd.DataFrame, large: pd.DataFrame) -> dict[str, float]:
@@ -115,7 +115,8 @@ def check_ranking(small: pd.DataFrame, large: pd.DataFrame) -> dict[str, float]:
     return {"variants": len(both), "spearman": float(rho)}
 
 
-def _word(value: Any) -> str:
+def write_value(value: Any) -> str:
+    """As a variant's change is told: on and off for what is switched."""
     if isinstance(value, bool):
         return "on" if value else "off"
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from effiseg.ablation import check_ranking
+from effiseg.ablation import check_ranking, write_value
 from effiseg.markdown import write_span, write_table
 from effiseg.recipe import Recipe
 
@@ -123,9 +123,10 @@ def _describe_waiting(waiting: list[str]) -> str:
 def _describe_choice(ablation: Ablation) -> str:
     gains = ablation.screening.set_index("variant")
     rows = []
-    for key, (before, after) in ablation.chosen.items():
+    for key, (old, new) in ablation.chosen.items():
+        before, after = write_value(old), write_value(new)
         alone = [name for name in gains.index if list(ablation.changes[name]) == [key]]
-        same = [name for name in alone if ablation.changes[name][key] == after]
+        same = [name for name in alone if ablation.changes[name][key] == new]
         for name in same or alone:
             row = gains.loc[name]
             span = "" if pd.isna(row["low"]) else write_span(row["low"], row["high"])

@@ -4,6 +4,7 @@ import re
 import statistics
 from pathlib import Path
 
+from effiseg.ablation import write_value
 from parts.committed import (
     INTERVAL,
     read_rows,
@@ -57,7 +58,7 @@ def write_choice(root: Path) -> str:
         alone = [row for row in table if "," not in row["changes"] and row["low"]]
         alone = [row for row in alone if row["changes"].split(" ")[0] == key]
         same = [row for row in alone if row["changes"] in (f"{key} {after}", f"{key} on")]
-        start = f"| `{key}` | {before} | {after} |"
+        start = f"| `{key}` | {write_value(before)} | {write_value(after)} |"
         for row in same or alone:
             rows.append(f"{start} `{row['variant']}` | {write_gain(row)} |")
         if not alone:

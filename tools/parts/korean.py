@@ -14,7 +14,7 @@ from parts.committed import Part, read_yaml
 
 KEPT = re.compile(  # names and units that Korean texts write in Latin letters
     r"Dice|IoU|Spearman|Hausdorff|EffiSegNet-B\d|ImageNet|EfficientNet|tf_\w+|[Bb]\d|[Ll]ite\d|"
-    r"Python|PyTorch|torch|openvino|onnxruntime|eager|b?float\d+|cpu|cuda|True|False|"
+    r"Python|PyTorch|torch|openvino|onnxruntime|eager|b?float\d+|cpu|cuda|"
     r"[A-Z]{2,}\w*(?:/s)?|[A-Z]\d+|px|MiB|Gop/s|x"
 )
 

@@ -49,7 +49,9 @@ def write_results(root: Path) -> str:
     rows += ["| test images, original size | baseline | improved | change |", "|---|---|---|---|"]
     for key, label in SCORES.items():
         before, after = baseline[key], improved[key]
-        rows.append(f"| {label} | {before:.4f} | {after:.4f} | {after - before:+.4f} |")
+        digits = 1 if key == "hd95" else 4
+        cells = [f"{before:.{digits}f}", f"{after:.{digits}f}", f"{after - before:+.{digits}f}"]
+        rows.append(f"| {label} | {' | '.join(cells)} |")
     low, high = comparison["dice_gain_low"], comparison["dice_gain_high"]
     verdict = "excludes" if low > 0 or high < 0 else "includes"
     summary = (
