@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from effiseg.comparison import TIE
 from effiseg.markdown import write_span, write_table
 from effiseg.proof import MODELS
 from effiseg.variance import Variance, split_gain_variance
@@ -91,7 +92,7 @@ def _describe_gain(proof: dict[str, Any]) -> str:
         f"Intervals are 95 % bootstraps {over}. For these trainings, and means over their seeds, "
         f"Wilcoxon's signed-rank test over images has p = {proof['wilcoxon_p']:.2g}; the improved "
         f"model is better on {proof['wins']} images, worse on {proof['losses']}, equal on "
-        f"{proof['ties']}."
+        f"{proof['ties']} (a difference below {TIE:g})."
     )
 
 
@@ -193,7 +194,8 @@ def _paper_note() -> str:
         "Ours are means over seeds +- their standard deviation; published rows have no interval. "
         "The means of EffiSegNet's paper are at the network's input size. Pooled scores count the "
         "pixels of all test images together, so that large polyps weigh more. The rows compare "
-        "only on the split `effisegnet`."
+        "only on the split `effisegnet`, and even there encoders, input sizes and lengths of the "
+        "trainings differ."
     )
 
 
