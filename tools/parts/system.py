@@ -51,7 +51,8 @@ def write_libraries(root: Path) -> str:
     versions = {pin[1]: pin[2] for pin in pins if pin}  # the last of several is the newest
     rows = start_table("library", "version", "for")
     rows += [f"| `{name}` | {versions[name]} | {use} |" for name, use in MAIN_LIBRARIES.items()]
-    return "\n".join([*rows, "", f"All {len(versions)} pinned packages: `requirements.lock`."])
+    note = "some older for an older Python: `requirements.lock`."
+    return "\n".join([*rows, "", f"All {len(versions)} pinned packages, {note}"])
 
 
 def write_system(root: Path) -> str:
@@ -62,7 +63,7 @@ def write_system(root: Path) -> str:
     trained = sorted(set(re.findall(r"; trained on (.+)$", comparison, re.MULTILINE)))
     measured = read_json(root / "benchmarks" / "results.json")[0]["device"]
     rows = start_table("", "")
-    rows.append(f"| Python | {python[1]} or newer |")
+    rows.append(f"| Python, required | {python[1]} or newer |")
     rows.append(f"| trained on | {'; '.join(trained)} |")
     rows.append(f"| speeds | {measured} |")
     return "\n".join(rows)
