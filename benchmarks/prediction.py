@@ -122,7 +122,7 @@ def open_shipped() -> dict[str, Predictor]:
     ways = {
         "shipped baseline": ("baseline", False),
         "shipped improved, one view": ("improved", False),
-        "shipped improved": ("improved", True),
+        "shipped improved": ("improved", None),
     }
     return {
         title: open_predictor(SHIPPED / name, test_flips=flips)

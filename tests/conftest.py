@@ -1,4 +1,6 @@
-"""What all tests share: one torch thread, and DVC's site cache away from the user's."""
+"""What all tests share: one torch thread, and nothing of the user's DVC and git."""
+
+import os
 
 import pytest
 import torch
@@ -14,6 +16,18 @@ def _one_thread():
 @pytest.fixture(autouse=True, scope="session")
 def _own_dvc_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path_factory.mktemp("dvc-site-cache")))
+        for name in ("SITE_CACHE", "GLOBAL_CONFIG", "SYSTEM_CONFIG"):  # a shared cache, for example
+            patch.setenv(f"DVC_{name}_DIR", str(tmp_path_factory.mktemp("dvc")))
         patch.setenv("DVC_NO_ANALYTICS", "1")
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_git():
+    """No hooks and signatures of the user, nor the repository of a hook that runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("GIT_")]:
+            patch.delenv(name)
+        patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+        patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
         yield

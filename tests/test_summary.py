@@ -21,7 +21,7 @@ from effiseg.labelled import judge
 from effiseg.predictors import open_predictor
 from effiseg.results_summary import tell_results
 from effiseg.sentences import IMAGE, RESULTS, WORDS
-from effiseg.summary import LANGUAGES, read_rows, tell_image
+from effiseg.summary import LANGUAGES, read_rows, show_percent, tell_image
 from effiseg.synthetic import draw_frame
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -369,7 +369,7 @@ def test_the_strata_of_every_image_are_those_of_the_committed_limits():
             if (true[rule.attribute] > limits[name] if rule.is_above
                 else true[rule.attribute] < limits[name])
         ]  # fmt: skip
-        found = re.search(r"image counts as: (.*?)\.", tell_image(row, "en").text)
+        found = re.search(r"images it counts as: (.*?)\.", tell_image(row, "en").text)
         assert (found[1].split(", ") if found else []) == expected
 
 
@@ -453,13 +453,21 @@ def test_english_and_korean_tell_the_same_numbers_of_the_results():
         assert one.is_fixed == other.is_fixed
 
 
+def find_verdict():
+    """What the committed interval shows."""
+    proof = json.loads((ROOT / "metrics/proof.json").read_text(encoding="utf-8"))
+    low, high = (proof[f"dice_gain_{end}"] for end in ("low", "high"))
+    return "better" if low > 0 else "worse" if high < 0 else "not shown"
+
+
 def test_what_can_be_claimed_and_what_not_is_fixed():
     for language in LANGUAGES:
         scores, gain, variants, limits = (
             p.text for p in tell_results(ROOT, language) if p.is_fixed
         )
         assert limits == RESULTS[language]["limits"]
-        for text, template in ((scores, "scores"), (gain, "better"), (variants, "variants")):
+        verdict = find_verdict()
+        for text, template in ((scores, "scores"), (gain, verdict), (variants, "variants")):
             start, end = re.split(r"\{.*\}", RESULTS[language][template])
             assert text.startswith(start) and text.endswith(end)
 
@@ -470,13 +478,17 @@ def test_kinds_and_strata_are_names_that_nobody_rewords():
     assert strata
     assert tell_image(row, "en").names == (row["name"], *strata)
     assert tell_image(row, "ko").names == (row["name"], *(WORDS[name] for name in strata))
-    assert {"several polyps", "too large"} <= set(tell_results(ROOT, "en")[3].names)
+    names = set(tell_results(ROOT, "en")[3].names)
+    assert names & set(KINDS) and names & set(STRATA)
+    warned = row | {"warnings": "low confidence; small polyp"}
+    assert "low confidence" in tell_image(warned, "en").names
 
 
 def test_the_told_verdict_is_that_of_the_committed_proof():
     verdict = json.loads((ROOT / "metrics/proof.json").read_text())["verdict"]
     text = tell_results(ROOT, "en")[2].text
-    assert "improved recipe is better" in verdict and "improved recipe is better on" in text
+    words = {"better": "recipe is better", "worse": "recipe is worse", "not shown": "not shown"}
+    assert words[find_verdict()] in verdict and words[find_verdict()] in text
     low, high = re.search(r"([-+]0\.\d{4}) to ([-+]0\.\d{4})", verdict).groups()
     assert f"between {low} and {high}." in text
 
@@ -528,6 +540,29 @@ def test_the_verdict_follows_the_interval(copy, language, low, high, verdict):
     if low == 0.00002:  # "+0.0000" would not be above zero
         told["low"] = "+0.00002"
     assert paragraph.text == RESULTS[language][verdict].format(**told) and paragraph.is_fixed
+
+
+@BOTH
+def test_one_training_of_a_model_says_nothing_of_the_recipe(copy, language):
+    proof = json.loads((copy / "metrics/proof.json").read_text(encoding="utf-8"))
+    change_table(copy / "metrics/seeds.csv", lambda table: table.drop_duplicates("model"))
+    ends = {end: f"{proof[f'dice_gain_{end}']:+.4f}" for end in ("low", "high")}
+    paragraph = tell_results(copy, language)[2]
+    assert paragraph.text == RESULTS[language]["one seed"].format(**ends) and paragraph.is_fixed
+
+
+@BOTH
+def test_without_an_interval_too_few_images_are_told(copy, language):
+    change_json(copy / "metrics/proof.json", dice_gain_low=None, dice_gain_high=None)
+    assert tell_results(copy, language)[2].text == RESULTS[language]["too few images"]
+
+
+@pytest.mark.parametrize(("share", "told"), [
+    (0, "0 %"), (1, "100 %"), (0.5, "50 %"), (0.072, "7.2 %"), (0.9996, "99.96 %"),
+    (0.00004, "0.004 %"), (0.996, "99.6 %"), (0.0995, "10 %"), (0.0994, "9.9 %"),
+])  # fmt: skip
+def test_a_share_is_neither_nothing_nor_everything_where_it_is_not(share, told):
+    assert show_percent(share) == told
 
 
 @BOTH
@@ -668,7 +703,7 @@ def test_what_can_not_be_told_is_refused_by_file_and_column(tmp_path, change, to
     path = write_rows(tmp_path, change, others | {"name": "b"} if filled else change)
     with pytest.raises(ValueError, match=r"images\.csv") as error:
         read_rows(path)
-    assert told.replace("b'", "b") in str(error.value) or "column name" in str(error.value)
+    assert told in str(error.value)
     assert len(str(error.value)) < 1000
 
 

@@ -129,6 +129,7 @@ SECTIONS = {
     "error_analysis": ErrorAnalysis, "evaluate": Evaluate, "compare": Compare, "report": Report,
 }  # fmt: skip
 MODELS = ("baseline", "improved")
+LONGEST = 600  # seconds of a command
 
 
 @cache
@@ -252,8 +253,9 @@ def run(command, folder, answer=""):
     """What a command prints; `answer` is what the user types when it asks."""
     words = shlex.split(command)
     done = subprocess.run(
-        words, cwd=folder, env=environment(folder), input=answer, capture_output=True, text=True
-    )
+        words, cwd=folder, env=environment(folder), input=answer, capture_output=True, text=True,
+        timeout=LONGEST,
+    )  # fmt: skip
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -271,11 +273,13 @@ def is_shallow():
 def test_a_command_runs_in_a_clean_clone(command, clone):
     if command.endswith("list_recipes.py") and is_shallow():
         pytest.skip("it reads the history, which this clone lacks")
-    said = run(command, clone)
+    try:
+        said = run(command, clone)
+        changed = git("status", "--porcelain", folder=clone)
+    finally:
+        git("restore", ".", folder=clone)
     assert said or not command.startswith(("git", "make", "dvc plots", "dvc exp show"))
-    changed = git("status", "--porcelain", folder=clone)
     assert changed == "" or command.endswith("list_recipes.py")  # which names the last commit
-    git("restore", ".", folder=clone)
 
 
 def load_params(path):
@@ -377,10 +381,16 @@ def test_the_name_of_a_command_alone_tells_how_to_call_it(command, monkeypatch, 
 # Results
 
 
+@pytest.fixture
+def finished(made, tmp_path):
+    """Each test has its own."""
+    return shutil.copytree(made, tmp_path / "finished", symlinks=True)
+
+
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def made(tmp_path_factory):
     """A clone with an output in the place of each that git does not carry, recorded as made."""
-    folder = make_clone(tmp_path_factory.mktemp("finished") / "effiseg")
+    folder = make_clone(tmp_path_factory.mktemp("made") / "effiseg")
     demo.set_params(folder / "params.yaml", {"compare.resamples": 100})
     stages = yaml.safe_load((folder / "dvc.lock").read_text(encoding="utf-8"))["stages"]
     paths = [folder / out["path"] for stage in stages.values() for out in stage["outs"]]
@@ -443,7 +453,7 @@ def run_in_terminal(command, folder, answer):
     terminal, end = pty.openpty()
     done = subprocess.run(
         command.split(), cwd=folder, env=environment(folder), input=answer, stdout=end,
-        stderr=subprocess.PIPE, text=True,
+        stderr=subprocess.PIPE, text=True, timeout=LONGEST,
     )  # fmt: skip
     os.close(end)
     os.close(terminal)
@@ -459,4 +469,6 @@ def test_experiments_are_told_and_recorded(finished):
     runs = sorted((finished / "experiments" / "runs").glob("*/*/fold-*"))
     for folder in runs[1:]:  # each one that stays takes DVC a second
         shutil.rmtree(folder)
-    assert re.search(r"recorded \d+ runs", run("python -m experiments.record", finished))
+    seeds = list((finished / "experiments" / "seeds").glob("*/seed-*"))
+    said = run("python -m experiments.record", finished)
+    assert f"recorded {len(runs[:1]) + len(seeds)} runs" in said

@@ -18,10 +18,10 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import yaml
 
+from effiseg.ablation import write_changes
 from effiseg.files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,24 +54,21 @@ def describe_commit(commit: str, date: str) -> tuple[str, ...]:
     recipe = yaml.safe_load(git("show", f"{commit}:params.yaml"))["improved"]
     findings = yaml.safe_load(git("show", f"{commit}:analysis/findings.yaml"))
     usual = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["baseline"]
-    changes = [write_change(key, value) for key, value in recipe.items() if value != usual[key]]
-    if recipe["follow_findings"]:
-        kinds = {f["remedy"]["kind"] for f in findings if f["switched_on"]}
-        changes = [change for change in changes if not change.startswith("follow_findings")]
-        changes += [f"remedy {kind}" for kind in sorted(kinds)]
+    changes = {key: value for key, value in recipe.items() if value != usual.get(key)}
+    kinds = {f["remedy"]["kind"] for f in findings if f["switched_on"]}
+    remedies = sorted(kinds) if changes.pop("follow_findings", False) else []
+    told = ", ".join(filter(None, [write_changes(changes), *(f"remedy {k}" for k in remedies)]))
     gains = (comparison[f"dice_gain{end}"] for end in ("", "_low", "_high"))
-    return commit, date, ", ".join(changes), *(f"{number:.6f}" for number in (*scores, *gains))
+    return commit, date, told, *(f"{number:.6f}" for number in (*scores, *gains))
 
 
-def write_change(key: str, value: Any) -> str:
-    """`size 288`, `test_flips on`."""
-    return f"{key} {'on' if value is True else value}"
 
 
 def git(*words: str) -> str:
     """What git prints. Raises CalledProcessError."""
-    done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
-    return done.stdout
+    command = ["git", "-c", "log.showSignature=false", *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    return done.stdout.decode()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """What all results of the pipeline say, in plain language: see `effiseg.summary`."""
 
 import json
-import math
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from effiseg.summary import (
     translate,
 )
 
-PROOF = ("dice_gain_low", "dice_gain_high", "wins", "losses", "ties")
+PROOF = ("wins", "losses", "ties")
 NAMED = 3  # kinds of error
 
 
@@ -43,7 +43,7 @@ def tell_results(root: Path, language: Language) -> list[Paragraph]:
     return [
         Paragraph(say["task"].format(train=split["train"], test=split["test"])),
         Paragraph(say["scores"].format(**_read_scores(root, proof)), is_fixed=True),
-        Paragraph(_tell_gain(proof, say), is_fixed=True),
+        Paragraph(_tell_gain(root, say), is_fixed=True),
         _tell_errors(root, len(images), language),
         Paragraph(_tell_limits_of_knowledge(root, int(images["suspect"].sum()), say)),
         Paragraph(say["variants"].format(**_count_variants(root)), is_fixed=True),
@@ -62,10 +62,16 @@ def _read_scores(root: Path, proof: dict[str, Any]) -> dict[str, Any]:
     return scores | counts | proof
 
 
-def _tell_gain(proof: dict[str, Any], say: dict[str, str]) -> str:
-    low, high = proof["dice_gain_low"], proof["dice_gain_high"]
+def _tell_gain(root: Path, say: dict[str, str]) -> str:
+    """In the cases of `effiseg.proof.judge_gain`."""
+    path, ends = root / "metrics/proof.json", ("dice_gain_low", "dice_gain_high")
+    if all(value is None for value in _read_keys(path, ends).values()):
+        return say["too few images"]
+    low, high = _read_numbers(path, ends).values()
+    seeds = read_table(root / "metrics/seeds.csv", ["model"])["model"].value_counts()
     verdict = "better" if low > 0 else "worse" if high < 0 else "not shown"
-    return say[verdict].format(low=_show_gain(low), high=_show_gain(high))
+    told = "one seed" if seeds.min() < 2 else verdict
+    return say[told].format(low=_show_gain(low), high=_show_gain(high))
 
 
 def _tell_errors(root: Path, analysed: int, language: Language) -> Paragraph:
@@ -125,17 +131,22 @@ def _count_warnings(root: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _read_numbers(path: Path, keys: Iterable[str]) -> dict[str, Any]:
-    """What a JSON file says under these keys."""
+def _read_keys(path: Path, keys: Sequence[str]) -> dict[str, Any]:
+    """What a JSON file says under these keys. Raises ValueError where it lacks one."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        numbers = {key: found[key] for key in keys}
-        odd = [key for key, value in numbers.items() if not math.isfinite(value)]
-    except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
+        return {key: found[key] for key in keys}
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         reason = cut_short(error)
-        raise ValueError(f"{path} has no numbers {', '.join(keys)} ({reason})") from error
-    if odd:
-        raise ValueError(f"{path}: {odd[0]} is no finite number")
+        raise ValueError(f"{path} has no keys {', '.join(keys)} ({reason})") from error
+
+
+def _read_numbers(path: Path, keys: Sequence[str]) -> dict[str, Any]:
+    """The same, of finite numbers."""
+    numbers = _read_keys(path, keys)
+    for key, value in numbers.items():
+        if type(value) not in (int, float) or not abs(value) <= sys.float_info.max:
+            raise ValueError(f"{path}: {key} is no finite number")
     return numbers
 
 
@@ -143,6 +154,7 @@ def _require(path: Path, found: Iterable[object], expected: Iterable[str]) -> No
     missing = sorted(set(expected) - set(found))
     if missing:
         raise ValueError(f"{path} has no row of {missing[0]!r}")
+
 
 def _show_gain(gain: float) -> str:
     """Four digits, or more where these would be zero though the gain is not."""

@@ -4,9 +4,9 @@ numbers.
 The model, local or hosted, is reached by the chat interface that Ollama, llama.cpp, vLLM and hosted
 services share (POST URL/chat/completions). It never sees a number or a name: marks such as [[A]]
 stand for them. What it answers is taken only if the marks stand there once each, in their order and
-apart, if it has no other number, no number word, negation or link that was not there before, none
-of the negations is lost, it is in the same script, and its length is near the template's. That a
-sentence keeps its sense can't be checked in this way: the template's text stays the one of record.
+apart, if it has no other number, no number word or link that was not there before, as many
+negations, the same script, and about the template's length. That a sentence keeps its sense can't
+be checked in this way: the template's text stays the one of record.
 """
 
 import http.client
@@ -14,6 +14,7 @@ import json
 import re
 import unicodedata
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections import Counter
 from collections.abc import Callable
@@ -29,13 +30,14 @@ LENGTHS = (0.4, 2.5)  # of the answer, times the template's
 NUMBER = r"[-+]?\d+(?:\.\d+)?(?: ?%)?"
 MARK = re.compile(r"\[\[[A-Z]+\]\]")
 JOINED = re.compile(  # a mark with what would make another number of it
-    rf"[^\s(\"'\u201c\u2018]{MARK.pattern}|{MARK.pattern}(?:[A-Za-z_/^]|\s?[%\u2030\xb0\xd7십백천만억])"
+    rf"[^\s(\"'\u201c\u2018]{MARK.pattern}|{MARK.pattern}(?:[A-Za-z_/^\xb7]|\s?[%\u2030\xb0\xd7십백천만억배])"
 )
 NUMBER_WORDS = re.compile(  # English and Korean
     r"\b(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|"
     r"(?:twen|thir|for|fif|six|seven|eigh|nine)ty|hundreds?|thousands?|[mbtr]+illions?|dozens?|"
     r"half|halves|halved|thirds?|quarters?|(?:four|fif|six|seven|eigh|nin|ten)ths?|\w+fold|"
-    r"pairs?|couples?|once|twice|thrice|double[ds]?|triple[ds]?|per ?cent|minus)\b|"
+    r"pairs?|couples?|once|twice|thrice|double[ds]?|triple[ds]?|per ?cent|per ?mille|minus|"
+    r"times|points?|lakhs?|crores?|zillions?)\b|"
     r"하나|둘|셋|넷|다섯|여섯|일곱|여덟|아홉|스물|스무|서른|마흔|쉰|예순|일흔|여든|아흔|절반|배로|"
     r"퍼센트|프로|수십|수백|수천|마이너스|[일이삼사오육칠팔구십백천만]분의|(?<![가-힣])(?:열 |"
     r"(?:한|두|세|네|[이삼사오육칠팔구]?[십백천만]) ?(?:개|장|번|배|명|가지|곳|회|건|쌍|조각))",
@@ -62,15 +64,19 @@ RULES = (
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a language model is. Raises ValueError where the URL is none of HTTP."""
+    """Where a language model is.
+
+    Raises ValueError where the URL is no plain one of HTTP: scheme, host, port and path alone.
+    """
 
     url: str  # up to and without /chat/completions
     model: str
     key: str | None = field(default=None, repr=False)  # sent as a bearer token, never shown
 
     def __post_init__(self) -> None:
-        if not re.match(r"https?://[^/]", self.url):
-            raise ValueError(f"{show(self.url)} is no http:// or https:// address")
+        if not _is_plain(self.url):
+            shown = show(re.sub(r"//[^/]*@", "//", self.url))
+            raise ValueError(f"{shown} is no plain http:// or https:// address: a host and a path")
         if self.key and not re.fullmatch(r"[!-~]+", self.key):
             raise ValueError("the key has characters that a header can't hold, such as a line feed")
 
@@ -169,15 +175,17 @@ def ask_model(endpoint: Endpoint, instructions: str, text: str) -> str:
     url = f"{endpoint.url.rstrip('/')}/chat/completions"
     request = urllib.request.Request(url, json.dumps(body).encode(), headers)
     try:
-        with _OPENER.open(request, timeout=TIMEOUT) as response:
+        with _make_opener().open(request, timeout=TIMEOUT) as response:
             content = response.read(LONGEST_ANSWER + 1)
     except urllib.error.HTTPError as error:
         error.close()
-        reason = _without(endpoint.key, cut_short(error))
-        raise OSError(f"{url} answers {error.code} ({reason})") from error
-    except (OSError, http.client.HTTPException) as error:
-        reason = _without(endpoint.key, cut_short(error))
-        raise OSError(f"{url} can't be reached: {reason}") from error
+        said = _quote(endpoint.key, cut_short(error))
+        raise OSError(f"{url} answers {error.code} ({said})") from error
+    except http.client.HTTPException as error:
+        said = _quote(endpoint.key, cut_short(error))
+        raise OSError(f"{url} does not speak HTTP: {said}") from error
+    except OSError as error:
+        raise OSError(f"{url} can't be reached: {cut_short(error)}") from error
     return _read_answer(url, content, endpoint.key)
 
 
@@ -187,28 +195,43 @@ def _read_answer(url: str, content: bytes, key: str | None) -> str:
     try:
         answer = json.loads(content)["choices"][0]["message"]["content"]
     except (ValueError, LookupError, TypeError, RecursionError) as error:
-        start = _without(key, content.decode(errors="replace"))
+        said = _quote(key, show(content.decode(errors="replace")))
         raise ValueError(
-            f"{url} answers {show(start)}; expected JSON with choices[0].message.content"
+            f"{url} answers {said}; expected JSON with choices[0].message.content"
         ) from error
     if not isinstance(answer, str):
         raise ValueError(f"{url} answers with {type(answer).__name__} instead of a text")
     return answer
 
 
-def _without(key: str | None, text: str) -> str:
-    """A server may say the key that it was sent."""
-    return text.replace(key, "[key]") if key else text
+def _quote(key: str | None, said: str) -> str:
+    """What a server says may hold the key that it was sent, in any spelling."""
+    return "not shown, as it may hold the key" if key else said
+
+
+def _is_plain(url: str) -> bool:
+    if not re.fullmatch(r"https?://[!-~]+", url):
+        return False
+    try:
+        parts = urllib.parse.urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    host = parts.hostname or ""
+    is_host = ".." not in host and not host.startswith(".") and port != 0
+    return bool(host) and is_host and not any((parts.username, parts.query, parts.fragment))
+
+
+def _make_opener() -> urllib.request.OpenerDirector:
+    """The key goes to the server that was named, and to no other: no redirect is followed, and a
+    proxy is used for https alone, where it sees nothing of what is sent."""
+    proxies = {k: url for k, url in urllib.request.getproxies().items() if k == "https"}
+    return urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler(proxies))
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """The key goes to the server that was named, and to no other."""
-
     def redirect_request(self, *arguments: object) -> None:
         return None
-
-
-_OPENER = urllib.request.build_opener(_NoRedirect)
 
 
 def _count_words(pattern: re.Pattern[str], text: str) -> Counter[str]:

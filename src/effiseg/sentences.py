@@ -48,7 +48,7 @@ IMAGE = {  # of one image
         "no polyp": "The annotation shows no polyp.",
         "lesions": "Polyps found: {found} of {all}. Marked regions that touch no polyp: {false}.",
         "area": "Polyps cover {area} of the image.",
-        "strata": "In the error analysis the image counts as: {strata}.",
+        "strata": "Beside the other images it counts as: {strata}.",
         "knew": "The model was unsure itself: it expected a Dice of {expected}, below {poor}.",
         "did not know": "The model did not know how poor its answer was: it expected a Dice of "
         "{expected}.",
@@ -75,7 +75,7 @@ IMAGE = {  # of one image
         "no polyp": "주석에는 용종이 없다.",
         "lesions": "찾은 용종: {all}개 중 {found}개. 용종과 닿지 않는 표시 영역: {false}개.",
         "area": "용종은 이미지 면적의 {area}를 차지한다.",
-        "strata": "오답 분석에서 이 이미지는 다음 층에 속한다: {strata}.",
+        "strata": "다른 이미지와 비교하여 이 이미지가 속하는 층: {strata}.",
         "knew": "모델 스스로도 확신이 없었다(예상한 Dice {expected}, {poor} 미만).",
         "did not know": "모델은 자신의 답이 얼마나 나쁜지 몰랐다(예상한 Dice {expected}).",
         "doubted": "모델은 필요 이상으로 확신이 없었다(예상한 Dice {expected}).",
@@ -107,6 +107,10 @@ RESULTS = {  # of the whole pipeline
         "not shown": "Another choice of images or another training would give another difference: "
         "with 95 % confidence it lies between {low} and {high}. This includes zero, so it is not "
         "shown that the improved recipe is better.",
+        "one seed": "Another choice of images would give another difference: with 95 % confidence "
+        "it lies between {low} and {high}. One training of a model does not show what another one "
+        "would give, so nothing follows for the recipe.",
+        "too few images": "These are too few images to say how sure the difference is.",
         "errors": "To find out where the baseline is wrong, {analysed} images were judged by "
         "models that had not seen them. {good} of the answers are good (a Dice of {limit} or "
         "more). The most frequent errors among the others: {kinds}.",
@@ -145,6 +149,10 @@ RESULTS = {  # of the whole pipeline
         "not shown": "이미지를 다르게 고르거나 다시 학습하면 차이도 달라진다: 95 % 신뢰 수준에서 "
         "그 차이는 {low} ~ {high} 사이에 있다. 이 구간이 0을 포함하므로 개선된 레시피가 더 낫다는 "
         "것은 입증되지 않았다.",
+        "one seed": "이미지를 다르게 고르면 차이도 달라진다: 95 % 신뢰 수준에서 그 차이는 {low} ~ "
+        "{high} 사이에 있다. 한 번의 학습으로는 다시 학습했을 때의 결과를 알 수 없으므로, 레시피에 "
+        "대해서는 아무것도 말할 수 없다.",
+        "too few images": "차이가 얼마나 확실한지 말하기에는 이미지가 너무 적다.",
         "errors": "기준 모델이 어디에서 틀리는지 알아보기 위해, 이미지 {analysed}장을 각각 그 "
         "이미지를 본 적 없는 모델로 판정했다. 답의 {good}가 양호하다(Dice {limit} 이상). "
         "나머지에서 가장 흔한 오류: {kinds}.",

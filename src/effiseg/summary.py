@@ -1,11 +1,11 @@
 """Summaries in plain language: what a row of the error analysis says of an image.
 
-Every sentence is a template of `effiseg.sentences`, filled with values of committed tables, so that
-each number can be found there again. A language model may reword a paragraph: `effiseg.rewriting`.
+Every sentence is a template of `effiseg.sentences`, filled with values of the tables, so that each
+number can be found there again. A language model may reword a paragraph: `effiseg.rewriting`.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -73,13 +73,15 @@ def _check_told(path: Path, images: pd.DataFrame) -> None:
 
 
 def check_suspects(path: Path, column: pd.Series) -> None:
+    """Raises ValueError where a column says anything but True or False."""
     if not pd.api.types.is_bool_dtype(column):
         raise ValueError(f"{path}: column suspect is not of True and False alone")
 
 
 def refuse_unknown(
-    path: Path, column: str, found: Iterable[object], known: Iterable[str]
+    path: Path, column: str, found: Iterable[object], known: Collection[str]
 ) -> None:
+    """Raises ValueError where a word is found that has no sentence."""
     unknown = [value for value in found if value not in known]
     if unknown:
         raise ValueError(f"{path}: {column} {show(unknown[0])} is none of {', '.join(known)}")
@@ -99,8 +101,8 @@ def tell_image(row: Mapping[str, Any], language: Language) -> Paragraph:
         *_tell_picture(row, language),
         *_tell_confidence(row, language),
     ]
-    strata = [translate(name, language) for name in STRATA if row[name]]
-    return Paragraph(" ".join(sentences), (row["name"], *strata))
+    words = [*(name for name in STRATA if row[name]), *_list_warnings(row)]
+    return Paragraph(" ".join(sentences), (row["name"], *(translate(w, language) for w in words)))
 
 
 def _tell_pixels(row: Mapping[str, Any], say: dict[str, str]) -> list[str]:
@@ -138,7 +140,7 @@ def _tell_confidence(row: Mapping[str, Any], language: Language) -> list[str]:
         expected = _show_dice(row["expected_dice"])
         sentences.append(template.format(expected=expected, poor=POOR_DICE))
     if "warnings" in row:
-        warnings = [word for word in str(row["warnings"]).split("; ") if word in RULES]
+        warnings = _list_warnings(row)
         text = say["warnings" if warnings else "no warnings"]
         sentences.append(text.format(warnings=_list_words(warnings, language)))
     return sentences
@@ -153,8 +155,16 @@ def _show_dice(dice: float) -> str:
 
 
 def show_percent(share: float) -> str:
+    """Two digits, or as many as show that a share of 0..1 is neither nothing nor everything."""
     number = 100 * share
-    return f"{number:.0f} %" if number >= 9.95 or number == 0 else f"{number:.1f} %"
+    digits = range(0 if number >= 9.95 or number == 0 else 1, 7)
+    texts = [f"{number:.{count}f}" for count in digits]
+    right = (text for text in texts if (0 < float(text) < 100) == (0 < share < 1))
+    return f"{next(right, texts[-1])} %"
+
+
+def _list_warnings(row: Mapping[str, Any]) -> list[str]:
+    return [word for word in str(row.get("warnings", "")).split("; ") if word in RULES]
 
 
 def _list_words(words: list[str], language: Language) -> str:
@@ -162,4 +172,5 @@ def _list_words(words: list[str], language: Language) -> str:
 
 
 def translate(word: str, language: Language) -> str:
+    """A word of the tables in the language of the summary."""
     return WORDS[word] if language == "ko" else word

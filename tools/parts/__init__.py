@@ -3,5 +3,5 @@ root to its text.
 
 What `tools/update_readme.py` writes between two marks comes from here. `committed` reads files and
 writes cells; `results`, `proof`, `ablation`, `analysis`, `speed`, `study` and `system` have a
-function for each part, in English; `korean` makes the Korean of it.
+function for each part, in English; `korean` makes the Korean of it. `plain` has both languages.
 """

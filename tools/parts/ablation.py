@@ -19,8 +19,7 @@ UNMODIFIED = re.compile(r"original (\w+) \((\d+) epochs; run \w\)")  # model, ep
 
 def write_ablation(root: Path) -> str:
     """Which variants are better and which worse, from experiments/ablation.csv."""
-    rows = read_rows(root / "experiments" / "ablation.csv")
-    table = [row for row in rows if row["schedule"] == "screening"]
+    table = read_screening(root)
     ordered = sorted(table, key=lambda row: -float(row["gain"]))
 
     def list_variants(verdict: str) -> str:

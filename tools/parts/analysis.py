@@ -8,7 +8,9 @@ import pandas as pd
 
 from effiseg.ablation import bootstrap_folds
 from effiseg.comparison import Compare
+from effiseg.confidence import POOR_DICE
 from effiseg.findings import assign_strata, read_limits
+from effiseg.params import load_section
 from parts.committed import INTERVAL, read_json, read_rows, read_yaml, start_table
 
 
@@ -51,8 +53,8 @@ def write_analysis(root: Path) -> str:
         f"- Annotation suspects: {suspects} of {len(images)} images. On the "
         f"{summary['annotators_frames']} frames that were annotated twice, the annotations agree "
         f"to a mean Dice of {summary['annotators_dice']:.3f}.",
-        f"- Poor answers (Dice below 0.8): {best['poor']} of {best['images']}; `{best['warning']}` "
-        f"tells them from the others with AUROC {float(best['auroc']):.2f}.",
+        f"- Poor answers (Dice below {POOR_DICE:g}): {best['poor']} of {best['images']}; "
+        f"`{best['warning']}` tells them from the others with AUROC {float(best['auroc']):.2f}.",
     ])  # fmt: skip
 
 
@@ -81,7 +83,7 @@ def tell_remedy(root: Path, stratum: str, remedy: str, predicted: float | None) 
     inside = select_stratum(root, stratum)
     keys = sorted(key for key in after.keys() & before.keys() if key[1] in inside)
     gains = np.array([after[key] - before[key] for key in keys])
-    params = Compare(**read_yaml(root / "params.yaml")["compare"])
+    params = load_section("compare", Compare, root / "params.yaml")
     low, high = bootstrap_folds(gains, np.array([fold for fold, _ in keys]), params)
     outcome = "better" if low > 0 else "worse" if high < 0 else "not shown"
     expected = "" if predicted is None else f"{predicted:+.3f}"

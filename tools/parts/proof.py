@@ -1,5 +1,6 @@
 """The parts that tell what several seeds of both models prove on the test images."""
 
+import statistics
 from pathlib import Path
 
 import pandas as pd
@@ -22,18 +23,15 @@ LARGEST = 4  # images whose gains are told apart from the others'
 
 def write_proof(root: Path) -> str:
     """What several seeds say, from metrics/proof.json and metrics/seeds.csv."""
-    proof = read_json(root / "metrics" / "proof.json")
-    runs = read_rows(root / "metrics" / "seeds.csv")
-    rows = ["| model | seeds | Dice | IoU | Dice, input size | IoU, input size |"]
-    rows.append("|---|---|---|---|---|---|")
-    for model in ("baseline", "improved"):
-        own = [run for run in runs if run["model"] == model]
+    verdict = read_json(root / "metrics" / "proof.json")["verdict"]
+    rows = start_table("model", "seeds", "Dice", "IoU", "Dice, input size", "IoU, input size")
+    for model, runs in read_seeds(root).items():
         means = [
-            f"{sum(float(run[score]) for run in own) / len(own):.4f}"
+            f"{statistics.mean(float(run[score]) for run in runs):.4f}"
             for score in ("dice", "iou", "dice_input", "iou_input")
         ]
-        rows.append(f"| {model} | {len(own)} | {' | '.join(means)} |")
-    return "\n".join([proof["verdict"], "", *rows])
+        rows.append(f"| {model} | {len(runs)} | {' | '.join(means)} |")
+    return "\n".join([verdict, "", *rows])
 
 
 def write_proof_more(root: Path) -> str:

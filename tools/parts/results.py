@@ -8,6 +8,7 @@ from pathlib import Path
 from dvc.compare import TabularData, diff_table
 from dvc.utils.diff import diff
 
+from effiseg.confidence import POOR_DICE
 from parts.committed import (
     MODELS,
     read_json,
@@ -164,4 +165,4 @@ def write_warnings(root: Path) -> str:
     rows = start_table("warning", "images with it", "of these poor", "others", "of these poor")
     for row in read_rows(root / "metrics" / "warnings_improved.csv"):
         rows.append(f"| {' | '.join(row.values())} |")
-    return "\n".join([*rows, "", "Poor: Dice below 0.8."])
+    return "\n".join([*rows, "", f"Poor: Dice below {POOR_DICE:g}."])

@@ -100,7 +100,8 @@ def list_networks(records: list[dict]) -> dict[str, dict[str, dict]]:
     networks: dict[str, dict[str, dict]] = {}
     for row in records:
         if match := NETWORK.fullmatch(row["name"]):
-            column = f"{match['size']} px" + ("" if match["batch"] == "1" else ", batch 8")
+            batch = "" if match["batch"] == "1" else f", batch {match['batch']}"
+            column = f"{match['size']} px{batch}"
             networks.setdefault(match["name"], {})[column] = row
     return networks
 

@@ -3,11 +3,15 @@
 import statistics
 from pathlib import Path
 
+from effiseg.confidence import POOR_DICE
 from parts.committed import (
+    INTERVAL,
+    MODELS,
     read_json,
     read_published,
     read_rows,
     read_scores,
+    read_seeds,
     read_yaml,
     start_table,
 )
@@ -44,7 +48,7 @@ def write_averages(root: Path) -> str:
         start = "" if row["pretrained"] == "yes" else ", from scratch"
         name = f"EffiSegNet-{row['variant']}{start}, paper"
         scores[name] = float(row["mean_dice"]), float(row["f1_pooled"])
-    for name in ("baseline", "improved"):
+    for name in MODELS:
         own = read_scores(root, name)
         scores[f"{name}, original size"] = own["dice"], own["dice_pooled"]
     for name, (mean, pooled) in scores.items():
@@ -118,7 +122,7 @@ def write_variants(root: Path) -> str:
     for name, cost in read_costs(root)["variants"].items():
         theirs = published.get(name, {"params_millions": "-", "gmacs": "-"})
         used = sum(cost["parameters"].values())
-        own = name in ("baseline", "improved")
+        own = name in MODELS
         title = f"{name} ({cost['encoder'].removeprefix('tf_efficientnet_').title()})"
         cells = [title if own else name, str(cost["size"])]
         cells.append(", ".join(map(str, cost["channels"])))
@@ -134,8 +138,8 @@ def write_recipes(root: Path) -> str:
     params = read_yaml(root / "params.yaml")
     plan = read_yaml(root / "experiments" / "variants.yaml")
     long, sizes = plan["schedules"]["long"], [row["input_px"] for row in read_published(root)]
-    train, models = params["train"], [params["baseline"], params["improved"]]
-    shipped = [root / "src" / "effiseg" / "shipped" / name for name in ("baseline", "improved")]
+    train, models = params["train"], [params[name] for name in MODELS]
+    shipped = [root / "src" / "effiseg" / "shipped" / name for name in MODELS]
     configs = [read_json(each / "config.json") for each in shipped]
     table = {
         "encoder": ["B0 to B7", *(f"`{model['encoder']}`" for model in models)],
@@ -154,25 +158,26 @@ def write_recipes(root: Path) -> str:
         ],
     }
     rows = [f"| {key} | {' | '.join(map(str, values))} |" for key, values in table.items()]
-    return "\n".join([*start_table("", "paper", "baseline", "improved"), *rows])
+    return "\n".join([*start_table("", "paper", *MODELS), *rows])
 
 
 def write_uncertainty(root: Path) -> str:
     """How far test images and seeds let a mean be known, from the committed scores."""
     rows = start_table(
         *("model", "mean Dice, input size", "standard deviation", "standard error"),
-        *("95 % interval", "images below 0.8", "last validation Dice"),
+        *(INTERVAL, f"images below {POOR_DICE:g}", "last validation Dice"),
     )
     curves = read_rows(root / "plots" / "learning_curves.csv")
     errors = {}
-    for model in ("baseline", "improved"):
+    for model in MODELS:
         dice = read_test_dice(root, model)
         mean, spread = statistics.mean(dice), statistics.stdev(dice)
         errors[model] = spread / len(dice) ** 0.5
         low, high = (mean + sign * 1.96 * errors[model] for sign in (-1, 1))
         last = [row["validation_dice"] for row in curves if row["model"] == model][-1]
         cells = [f"{number:.4f}" for number in (mean, spread, errors[model])]
-        cells += [f"{low:.4f} to {high:.4f}", str(sum(d < 0.8 for d in dice)), f"{float(last):.4f}"]
+        poor = sum(each < POOR_DICE for each in dice)
+        cells += [f"{low:.4f} to {high:.4f}", str(poor), f"{float(last):.4f}"]
         rows.append(f"| {model} | {' | '.join(cells)} |")
     return "\n".join([*rows, "", write_yardstick(root, errors["improved"], len(dice))])
 
@@ -188,10 +193,9 @@ def write_yardstick(root: Path, error: float, images: int) -> str:
     dice = {row["variant"]: float(row["mean_dice"]) for row in read_published(root)}
     best = max(dice, key=dice.get)
     within = [name for name, value in dice.items() if dice[best] - value < 1.96 * error]
-    runs = read_rows(root / "metrics" / "seeds.csv")
     own = {
-        model: [float(run["dice_input"]) for run in runs if run["model"] == model]
-        for model in ("baseline", "improved")
+        model: [float(run["dice_input"]) for run in runs]
+        for model, runs in read_seeds(root).items()
     }
     seeds = "; ".join(
         f"{model} {min(each):.4f} to {max(each):.4f} ({len(each)} seeds)"

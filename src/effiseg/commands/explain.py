@@ -6,9 +6,9 @@ Reads   SOURCE, one of
 Writes  paragraphs on the screen, every number from the tables
 
 Without a NAME, the images with the lowest Dice are told. With --rewrite, a language model rewords
-the paragraphs: numbers, names and what can be claimed never pass through it. The environment's
-EFFISEG_LANGUAGE_MODEL_KEY is sent as its key, where it is set. A paragraph whose rewording breaks
-the rules stays as it was, is reported, and makes the exit code 1.
+the paragraphs: numbers, names, the scores, the verdict and the limits never pass through it. The
+environment's EFFISEG_LANGUAGE_MODEL_KEY is sent as its key, where it is set. A paragraph whose
+rewording breaks the rules stays as it was, is reported, and makes the exit code 1.
 """
 
 import argparse
@@ -29,14 +29,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", type=Path, metavar="SOURCE", help="a table, or a folder")
     parser.add_argument("names", nargs="*", metavar="NAME", help="images of the table")
     parser.add_argument(
-        "--worst", type=_positive, default=5, help="images without a NAME; default: 5"
+        "--worst", type=positive_number, default=5, help="images without a NAME; default: 5"
     )
     parser.add_argument("--language", choices=LANGUAGES, default="en")
     parser.add_argument("--rewrite", metavar="URL", help="of a language model's chat interface")
     parser.add_argument("--rewrite-model", metavar="MODEL", help="what it is called there")
 
 
-def _positive(text: str) -> int:
+def positive_number(text: str) -> int:
+    """Raises ArgumentTypeError, or ValueError, where it is none."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is not above 0")
