@@ -53,6 +53,7 @@ REPORT = {
     "scored_recipes": proof.write_scored_recipes,
     "ablation": ablation.write_ablation,
     "progress": ablation.write_progress,
+    "ranking": ablation.write_ranking,
     "earlier": ablation.write_earlier,
     "speed": speed.write_speed,
     "prediction": speed.write_prediction,

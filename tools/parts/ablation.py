@@ -4,7 +4,9 @@ import re
 import statistics
 from pathlib import Path
 
-from effiseg.ablation import write_value
+import pandas as pd
+
+from effiseg.ablation import check_ranking, write_value
 from parts.committed import (
     INTERVAL,
     read_rows,
@@ -45,6 +47,27 @@ def write_progress(root: Path) -> str:
         cells = [settings["size"], settings["epochs"], len(planned), len(folds), sum(folds)]
         rows.append(f"| `{schedule}` | {' | '.join(map(str, cells))} |")
     return "\n".join(rows)
+
+
+def write_ranking(root: Path) -> str:
+    """The gains of the variants that were run at both schedules, and whether their order is one."""
+    table = pd.read_csv(root / "experiments" / "ablation.csv")
+    small, large = (table[table["schedule"] == name] for name in ("screening", "full"))
+    sizes = read_yaml(root / "experiments" / "variants.yaml")["schedules"]
+    names = [f"gain, {sizes[s]['size']} px, {sizes[s]['epochs']} epochs" for s in sizes]
+    rows = start_table("variant", names[0], INTERVAL, names[1], INTERVAL)
+    both = [name for name in large["variant"] if name in set(small["variant"])]
+    for name in both:
+        pair = [each.set_index("variant").loc[name] for each in (small, large)]
+        if pair[0]["verdict"] != "reference":
+            cells = " | ".join(write_gain(row.where(row.notna(), None)) for row in pair)
+            rows.append(f"| `{name}` | {cells} |")
+    check = check_ranking(small, large)
+    return "\n".join([
+        *rows, "",
+        f"Spearman's correlation of both gains over these {check['variants']} variants: "
+        f"{check['spearman']:+.2f}.",
+    ])  # fmt: skip
 
 
 def write_choice(root: Path) -> str:
