@@ -15,7 +15,7 @@ from effiseg.commands import main
 
 sys.path.insert(0, str(ROOT / "tools"))
 import list_recipes
-from parts import analysis, plain, proof, results, speed
+from parts import ablation, analysis, plain, proof, results, speed
 
 
 def list_cells(part):
@@ -157,3 +157,18 @@ def test_plain_words_are_those_of_the_command(capsys):
         main(["explain", str(ROOT), "--language", "ko"])
     assert end.value.code == 0
     assert capsys.readouterr().out.strip() == plain.write_plain(ROOT, "ko")
+
+
+def test_the_ranking_sets_the_gains_of_both_schedules_side_by_side():
+    table = pd.read_csv(ROOT / "experiments/ablation.csv")
+    small, large = (
+        table[table["schedule"] == name].set_index("variant")["gain"]
+        for name in ("screening", "full")
+    )
+    names = [name for name in large.index if name != "published"]
+    part = ablation.write_ranking(ROOT)
+    assert [[row[0].strip("`"), row[1], row[3]] for row in list_cells(part)] == [
+        [name, f"{small[name]:+.4f}", f"{large[name]:+.4f}"] for name in names
+    ]
+    correlation = small[names].rank().corr(large[names].rank())
+    assert part.endswith(f"over these {len(names)} variants: {correlation:+.2f}.")
