@@ -40,7 +40,7 @@ def write_progress(root: Path) -> str:
     """How much of the planned ablation is in its table."""
     plan = read_yaml(root / "experiments" / "variants.yaml")
     table = read_rows(root / "experiments" / "ablation.csv")
-    rows = start_table("schedule", "px", "epochs", "variants planned", "run so far", "trainings")
+    rows = start_table("schedule", "px", "epochs", "variants planned", "run so far", "runs")
     for schedule, planned in (("screening", plan["variants"]), ("full", plan["checked"])):
         folds = [int(row["folds"]) for row in table if row["schedule"] == schedule]
         settings = plan["schedules"][schedule]
