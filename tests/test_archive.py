@@ -6,17 +6,16 @@ import os
 import re
 import struct
 import tempfile
-import threading
 import time
 import warnings
 import zipfile
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock
+from servers import Quiet, run_server
 
 from effiseg import archive
 from effiseg.archive import fetch_kvasir, read_manifest
@@ -88,22 +87,13 @@ def assert_nothing_is_left(place):
 def serve(*answers):
     ranges = []  # the Range header of each request
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_GET(self):
             ranges.append(self.headers.get("Range"))
             answers[min(len(ranges), len(answers)) - 1](self)
 
-        def log_message(self, *args):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    try:
-        yield SimpleNamespace(url=f"http://127.0.0.1:{server.server_port}/k.zip", ranges=ranges)
-    finally:
-        server.shutdown()
-        server.server_close()
+    with run_server(Handler) as port:
+        yield SimpleNamespace(url=f"http://127.0.0.1:{port}/k.zip", ranges=ranges)
 
 
 def send(request, content, status=200, kind="application/zip", length=None, **headers):

@@ -9,7 +9,6 @@ import threading
 import unicodedata
 from contextlib import contextmanager, suppress
 from functools import cache, partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +16,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from servers import Quiet, run_server
 
 from effiseg import rewriting
 from effiseg.commands import main
@@ -312,7 +312,7 @@ def serve(answer):
     """`answer` is a function of the handler; what is asked is kept."""
     asked = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
             asked.append(SimpleNamespace(path=self.path, headers=dict(self.headers), body=body))
@@ -322,17 +322,8 @@ def serve(answer):
             asked.append(SimpleNamespace(path=self.path, headers=dict(self.headers), body=b""))
             answer(self)
 
-        def log_message(self, *arguments):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    try:
-        yield SimpleNamespace(url=f"http://127.0.0.1:{server.server_port}/v1", asked=asked)
-    finally:
-        server.shutdown()
-        server.server_close()
+    with run_server(Handler) as port:
+        yield SimpleNamespace(url=f"http://127.0.0.1:{port}/v1", asked=asked)
 
 
 def send(handler, content, status=200, length=None, **headers):

@@ -18,6 +18,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -40,12 +41,13 @@ def main() -> None:
 
 def list_recipes() -> list[tuple[str, ...]]:
     """The rows of the table."""
+    usual = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["baseline"]
     log = git("log", "--reverse", "--format=%h %cs", "--abbrev=7", "--", SCORED)
-    return [describe_commit(*line.split()) for line in log.splitlines()]
+    return [describe_commit(*line.split(), usual) for line in log.splitlines()]
 
 
-def describe_commit(commit: str, date: str) -> tuple[str, ...]:
-    """The row of one commit."""
+def describe_commit(commit: str, date: str, usual: dict[str, Any]) -> tuple[str, ...]:
+    """The row of one commit; its recipe's changes are against `usual`."""
     scores = [
         json.loads(git("show", f"{commit}:metrics/{model}.json"))["dice"]
         for model in ("baseline", "improved")
@@ -53,15 +55,12 @@ def describe_commit(commit: str, date: str) -> tuple[str, ...]:
     comparison = json.loads(git("show", f"{commit}:{SCORED}"))
     recipe = yaml.safe_load(git("show", f"{commit}:params.yaml"))["improved"]
     findings = yaml.safe_load(git("show", f"{commit}:analysis/findings.yaml"))
-    usual = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["baseline"]
     changes = {key: value for key, value in recipe.items() if value != usual.get(key)}
     kinds = {f["remedy"]["kind"] for f in findings if f["switched_on"]}
     remedies = sorted(kinds) if changes.pop("follow_findings", False) else []
     told = ", ".join(filter(None, [write_changes(changes), *(f"remedy {k}" for k in remedies)]))
     gains = (comparison[f"dice_gain{end}"] for end in ("", "_low", "_high"))
     return commit, date, told, *(f"{number:.6f}" for number in (*scores, *gains))
-
-
 
 
 def git(*words: str) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from effiseg.confidence import POOR_DICE
 from effiseg.error_kinds import GOOD_DICE, KINDS
 from effiseg.files import cut_short, read_table
@@ -46,7 +48,7 @@ def tell_results(root: Path, language: Language) -> list[Paragraph]:
         Paragraph(_tell_gain(root, say), is_fixed=True),
         _tell_errors(root, len(images), language),
         Paragraph(_tell_limits_of_knowledge(root, int(images["suspect"].sum()), say)),
-        Paragraph(say["variants"].format(**_count_variants(root)), is_fixed=True),
+        Paragraph(say["variants"].format(**count_variants(root)), is_fixed=True),
         Paragraph(say["warnings"].format(**_count_warnings(root))),
         Paragraph(say["limits"], is_fixed=True),
     ]
@@ -86,10 +88,7 @@ def _tell_errors(root: Path, analysed: int, language: Language) -> Paragraph:
     text = say["errors"].format(
         analysed=analysed, good=good, limit=GOOD_DICE, kinds=", ".join(counts)
     )
-    path = root / "analysis/strata.csv"
-    strata = read_table(path, ["stratum"], ["dice", "dice_elsewhere", "high", "p_holm"])
-    refuse_unknown(path, "stratum", strata["stratum"], STRATA)
-    hard = strata[(strata["high"] < 0) & (strata["p_holm"] < EVIDENT)]
+    hard = read_hard_strata(root)
     if hard.empty:
         return Paragraph(f"{text} {say['nothing hard']}", tuple(names))
     words = []
@@ -97,6 +96,17 @@ def _tell_errors(root: Path, analysed: int, language: Language) -> Paragraph:
         names.append(translate(row.stratum, language))
         words.append(f"{names[-1]} ({row.dice:.2f} / {row.dice_elsewhere:.2f})")
     return Paragraph(f"{text} {say['hard'].format(strata=', '.join(words))}", tuple(names))
+
+
+def read_hard_strata(root: Path) -> pd.DataFrame:
+    """stratum, dice, dice_elsewhere, ...: the strata that the error analysis has shown to be hard.
+
+    Raises ValueError where analysis/strata.csv is no table of strata.
+    """
+    path = root / "analysis/strata.csv"
+    strata = read_table(path, ["stratum"], ["dice", "dice_elsewhere", "high", "p_holm"])
+    refuse_unknown(path, "stratum", strata["stratum"], STRATA)
+    return strata[(strata["high"] < 0) & (strata["p_holm"] < EVIDENT)]
 
 
 def _tell_limits_of_knowledge(root: Path, suspects: int, say: dict[str, str]) -> str:
@@ -112,7 +122,8 @@ def _tell_limits_of_knowledge(root: Path, suspects: int, say: dict[str, str]) ->
     return " ".join(sentences)
 
 
-def _count_variants(root: Path) -> dict[str, int]:
+def count_variants(root: Path) -> dict[str, int]:
+    """tried, better: variants of the ablation that have an interval, and those above zero."""
     table = read_table(root / "experiments/ablation.csv", ["verdict", "schedule"])
     verdicts = table.loc[table["schedule"] == "screening", "verdict"]
     judged = verdicts[verdicts.isin(["better", "unsure", "worse"])]

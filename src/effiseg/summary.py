@@ -101,7 +101,7 @@ def tell_image(row: Mapping[str, Any], language: Language) -> Paragraph:
         *_tell_picture(row, language),
         *_tell_confidence(row, language),
     ]
-    words = [*(name for name in STRATA if row[name]), *_list_warnings(row)]
+    words = [*_list_strata(row), *_list_warnings(row)]
     return Paragraph(" ".join(sentences), (row["name"], *(translate(w, language) for w in words)))
 
 
@@ -123,8 +123,7 @@ def _tell_pixels(row: Mapping[str, Any], say: dict[str, str]) -> list[str]:
 def _tell_picture(row: Mapping[str, Any], language: Language) -> list[str]:
     say = IMAGE[language]
     sentences = [say["area"].format(area=show_percent(row["area_fraction"]))]
-    strata = [name for name in STRATA if row[name]]
-    if strata:
+    if strata := _list_strata(row):
         sentences.append(say["strata"].format(strata=_list_words(strata, language)))
     if row.get("suspect"):
         sentences.append(say["suspect"])
@@ -161,6 +160,10 @@ def show_percent(share: float) -> str:
     texts = [f"{number:.{count}f}" for count in digits]
     right = (text for text in texts if (0 < float(text) < 100) == (0 < share < 1))
     return f"{next(right, texts[-1])} %"
+
+
+def _list_strata(row: Mapping[str, Any]) -> list[str]:
+    return [name for name in STRATA if row[name]]
 
 
 def _list_warnings(row: Mapping[str, Any]) -> list[str]:

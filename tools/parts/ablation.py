@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from effiseg.ablation import check_ranking, write_value
+from effiseg.results_summary import count_variants
 from parts.committed import (
     INTERVAL,
     read_rows,
@@ -28,7 +29,7 @@ def write_ablation(root: Path) -> str:
         rows = [row for row in ordered if row["verdict"] == verdict]
         return ", ".join(f"`{r['variant']}` ({float(r['gain']):+.4f})" for r in rows) or "none"
 
-    tried = sum(row["verdict"] in ("better", "unsure", "worse") for row in table)
+    tried = count_variants(root)["tried"]
     return (
         f"Of {tried} variants tried so far, the gain in Dice over the published recipe, on images "
         f"not trained on, has a 95 % interval above zero for {list_variants('better')}; below zero "
@@ -51,18 +52,19 @@ def write_progress(root: Path) -> str:
 
 def write_ranking(root: Path) -> str:
     """The gains of the variants that were run at both schedules, and whether their order is one."""
-    table = pd.read_csv(root / "experiments" / "ablation.csv")
-    small, large = (table[table["schedule"] == name] for name in ("screening", "full"))
-    sizes = read_yaml(root / "experiments" / "variants.yaml")["schedules"]
-    names = [f"gain, {sizes[s]['size']} px, {sizes[s]['epochs']} epochs" for s in sizes]
-    rows = start_table("variant", names[0], INTERVAL, names[1], INTERVAL)
-    both = [name for name in large["variant"] if name in set(small["variant"])]
-    for name in both:
-        pair = [each.set_index("variant").loc[name] for each in (small, large)]
-        if pair[0]["verdict"] != "reference":
-            cells = " | ".join(write_gain(row.where(row.notna(), None)) for row in pair)
-            rows.append(f"| `{name}` | {cells} |")
-    check = check_ranking(small, large)
+    path, schedules = root / "experiments" / "ablation.csv", ("screening", "full")
+    plan = read_yaml(root / "experiments" / "variants.yaml")["schedules"]
+    titles = [f"gain, {plan[s]['size']} px, {plan[s]['epochs']} epochs" for s in schedules]
+    rows = start_table("variant", titles[0], INTERVAL, titles[1], INTERVAL)
+    small, large = (
+        {row["variant"]: row for row in read_rows(path) if row["schedule"] == schedule}
+        for schedule in schedules
+    )
+    for name, row in large.items():
+        if name in small and row["verdict"] != "reference":
+            rows.append(f"| `{name}` | {write_gain(small[name])} | {write_gain(row)} |")
+    table = pd.read_csv(path)
+    check = check_ranking(*(table[table["schedule"] == schedule] for schedule in schedules))
     return "\n".join([
         *rows, "",
         f"Spearman's correlation of both gains over these {check['variants']} variants: "

@@ -41,6 +41,18 @@ def read_published(root: Path) -> list[dict[str, str]]:
     return [row for row in rows if row["pretrained"] == "yes"]
 
 
+def name_published(row: dict[str, str]) -> str:
+    """What tables call a row of data/published.csv."""
+    start = "" if row["pretrained"] == "yes" else ", from scratch"
+    return f"EffiSegNet-{row['variant']}{start}, paper"
+
+
+def read_last_validation(root: Path, model: str) -> float:
+    """Mean Dice on the validation images after a model's last epoch."""
+    curves = read_rows(root / "plots" / "learning_curves.csv")
+    return [float(row["validation_dice"]) for row in curves if row["model"] == model][-1]
+
+
 def read_seeds(root: Path) -> dict[str, list[dict[str, str]]]:
     """The scored trainings of each model."""
     runs = read_rows(root / "metrics" / "seeds.csv")

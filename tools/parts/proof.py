@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from effiseg.confidence import POOR_DICE
-from effiseg.findings import EVIDENT
+from effiseg.results_summary import read_hard_strata
 from parts.committed import (
     INTERVAL,
     MODELS,
@@ -70,13 +70,8 @@ def write_proof_strata(root: Path) -> str:
 def write_hard_strata(root: Path) -> str:
     """Whether the gain reaches the strata that the error analysis has shown to be hard."""
     measured = {row["stratum"]: row for row in read_rows(root / "metrics" / "proof_strata.csv")}
-    hard = [
-        measured[row["stratum"]]
-        for row in read_rows(root / "analysis" / "strata.csv")
-        if float(row["high"]) < 0 and float(row["p_holm"]) < EVIDENT
-    ]
     groups = {"shown": [], "not shown": [], "too few images": []}
-    for row in hard:
+    for row in (measured[stratum] for stratum in read_hard_strata(root)["stratum"]):
         few, low = row["gain_low"] == "", row["gain_low"]
         verdict = "too few images" if few else "shown" if float(low) > 0 else "not shown"
         groups[verdict].append(f"{row['stratum']} ({row['images']})")

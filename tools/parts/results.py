@@ -11,7 +11,9 @@ from dvc.utils.diff import diff
 from effiseg.confidence import POOR_DICE
 from parts.committed import (
     MODELS,
+    name_published,
     read_json,
+    read_last_validation,
     read_published,
     read_rows,
     read_scores,
@@ -68,9 +70,8 @@ def write_published(root: Path) -> str:
     """The paper's models and ours, at input size; ours as means over seeds."""
     rows = start_table("model", "px", "seeds", "mean Dice", "mean IoU")
     for row in read_rows(root / "data" / "published.csv"):
-        start = "" if row["pretrained"] == "yes" else ", from scratch"
         cells = [row["input_px"], "1", row["mean_dice"], row["mean_iou"]]
-        rows.append(f"| EffiSegNet-{row['variant']}{start}, paper | {' | '.join(cells)} |")
+        rows.append(f"| {name_published(row)} | {' | '.join(cells)} |")
     params = read_yaml(root / "params.yaml")
     for model, runs in read_seeds(root).items():
         means = [write_mean([float(run[score]) for run in runs]) for score in INPUT_SCORES]
@@ -111,8 +112,7 @@ def write_cost(root: Path) -> str:
         views, work = count_views(root, model)[0], sum(costs[model]["macs"].values()) / 1e9
         rows.append(f"| {model} | {views} | {work:.2f} | {views * work:.2f} |")
     for row in read_published(root):
-        name = f"EffiSegNet-{row['variant']}, paper"
-        rows.append(f"| {name} | 1 | {row['gmacs']} | {row['gmacs']} |")
+        rows.append(f"| {name_published(row)} | 1 | {row['gmacs']} | {row['gmacs']} |")
     return "\n".join(rows)
 
 
@@ -152,11 +152,9 @@ def write_shipped(root: Path) -> str:
 def write_difficulty(root: Path) -> str:
     """Validation beside test, of each model."""
     rows = start_table("model", "validation Dice, last epoch", "test Dice, input size")
-    curves = read_rows(root / "plots" / "learning_curves.csv")
     for model in MODELS:
-        last = [row["validation_dice"] for row in curves if row["model"] == model][-1]
-        test = read_json(root / "metrics" / f"{model}.json")["dice_input"]
-        rows.append(f"| {model} | {float(last):.4f} | {test:.4f} |")
+        scores = read_last_validation(root, model), read_scores(root, model)["dice_input"]
+        rows.append(f"| {model} | {' | '.join(f'{score:.4f}' for score in scores)} |")
     return "\n".join(rows)
 
 

@@ -7,7 +7,9 @@ from effiseg.confidence import POOR_DICE
 from parts.committed import (
     INTERVAL,
     MODELS,
+    name_published,
     read_json,
+    read_last_validation,
     read_published,
     read_rows,
     read_scores,
@@ -45,9 +47,7 @@ def write_averages(root: Path) -> str:
     rows = start_table("model", "mean Dice", "pooled Dice (F1)", "difference")
     scores = {}
     for row in read_rows(root / "data" / "published.csv"):
-        start = "" if row["pretrained"] == "yes" else ", from scratch"
-        name = f"EffiSegNet-{row['variant']}{start}, paper"
-        scores[name] = float(row["mean_dice"]), float(row["f1_pooled"])
+        scores[name_published(row)] = float(row["mean_dice"]), float(row["f1_pooled"])
     for name in MODELS:
         own = read_scores(root, name)
         scores[f"{name}, original size"] = own["dice"], own["dice_pooled"]
@@ -167,17 +167,15 @@ def write_uncertainty(root: Path) -> str:
         *("model", "mean Dice, input size", "standard deviation", "standard error"),
         *(INTERVAL, f"images below {POOR_DICE:g}", "last validation Dice"),
     )
-    curves = read_rows(root / "plots" / "learning_curves.csv")
     errors = {}
     for model in MODELS:
         dice = read_test_dice(root, model)
         mean, spread = statistics.mean(dice), statistics.stdev(dice)
         errors[model] = spread / len(dice) ** 0.5
         low, high = (mean + sign * 1.96 * errors[model] for sign in (-1, 1))
-        last = [row["validation_dice"] for row in curves if row["model"] == model][-1]
         cells = [f"{number:.4f}" for number in (mean, spread, errors[model])]
         poor = sum(each < POOR_DICE for each in dice)
-        cells += [f"{low:.4f} to {high:.4f}", str(poor), f"{float(last):.4f}"]
+        cells += [f"{low:.4f} to {high:.4f}", str(poor), f"{read_last_validation(root, model):.4f}"]
         rows.append(f"| {model} | {' | '.join(cells)} |")
     return "\n".join([*rows, "", write_yardstick(root, errors["improved"], len(dice))])
 
