@@ -8,9 +8,7 @@ Writes  experiments/NAME.sha256, in `sha256sum -c` format
 Runs depend on this one file in place of thirty, which keeps the lock of a hundred runs readable.
 """
 
-import ast
 import sys
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +16,7 @@ from effiseg.checkpoints import fingerprint_of
 from effiseg.files import sha256_of, write_text
 from effiseg.params import as_plain
 from effiseg.recipe import Recipe
-
-ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = {name: ROOT / name for name in ("stages", "experiments")}
-PACKAGES["effiseg"] = ROOT / "src" / "effiseg"
+from stages.modules import ROOT, list_modules
 
 
 def main(name: str) -> None:
@@ -49,34 +44,6 @@ def fingerprint_run(
     if without:
         return fingerprint_of(settings, inputs + list_modules(entry))
     return fingerprint_of(settings | {"threshold": threshold}, inputs)
-
-
-@cache
-def list_modules(entry: Path) -> list[Path]:
-    """`entry` and what it imports of the project, sorted."""
-    found, waiting = set(), [entry, entry.parent / "__init__.py"]
-    while waiting:
-        path = waiting.pop()
-        if path not in found:
-            found.add(path)
-            waiting += imported_modules(path)
-    return sorted(found)
-
-
-def imported_modules(path: Path) -> list[Path]:
-    """The project's files that one file imports."""
-    names = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom):
-            names.append(node.module.split("."))
-        elif isinstance(node, ast.Import):
-            names += [alias.name.split(".") for alias in node.names]
-    return [
-        PACKAGES[package] / f"{module}.py"
-        for package, *rest in names
-        if package in PACKAGES
-        for module in ("__init__", *rest)
-    ]
 
 
 if __name__ == "__main__":

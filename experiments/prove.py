@@ -22,7 +22,7 @@ from effiseg.proof import MODELS, arrange_scores, bootstrap_strata, prove_gain, 
 from effiseg.proof_report import Evidence, write_proof
 from effiseg.recipe import Recipe, Train
 from effiseg.variance import estimate_variance, plan_images
-from experiments.seeds import SEEDS, require_current
+from experiments.seeds import SEEDS, label_of, require_current
 from stages.paths import RAW
 from stages.progress import progress
 
@@ -32,7 +32,7 @@ DRAWN = ("B0", "B4", "B5")  # of the paper's models
 
 def main() -> None:
     params, seed = load_section("compare", Compare), load_section("train", Train).seed
-    own = pd.read_csv("plots/test_images.csv").assign(seed=seed)
+    own = pd.read_csv("plots/test_images.csv").assign(seed=str(seed))
     others = [read_seed(folder) for folder in sorted(SEEDS.glob("*/seed-*"))]
     scores = pd.concat([own, *others], ignore_index=True)
     grid = arrange_scores(scores)
@@ -59,14 +59,14 @@ def main() -> None:
 
 
 def read_seed(folder: Path) -> pd.DataFrame:
-    """The scores of MODEL/seed-K, as the pipeline's own table has them.
+    """The scores of a seed's folder, as the pipeline's own table has them.
 
     Raises:
         ValueError: they are of another recipe than params.yaml has now.
     """
     require_current(folder)
-    seed = int(folder.name.removeprefix("seed-"))
-    return pd.read_csv(folder / "images.csv").assign(model=folder.parent.name, seed=seed)
+    scores = pd.read_csv(folder / "images.csv")
+    return scores.assign(model=folder.parent.name, seed=label_of(folder))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from pathlib import Path
 from effiseg.params import read_yaml
 from experiments.plan import read_checked, read_folds, read_variants
 from experiments.screen import is_done
-from experiments.seeds import SEEDS, require_current
+from experiments.seeds import SEEDS, label_of, require_current
 
 PIPELINE = Path("experiments/dvc.yaml")
 
@@ -40,11 +40,11 @@ def list_seeds() -> list[str]:
     listed = []
     for path in sorted(SEEDS.glob("*/seed-*")):
         require_current(path)
-        stage, seed = f"seeds_{path.parent.name}", int(path.name.removeprefix("seed-"))
-        if seed in stages[stage]["matrix"]["seed"]:
-            listed.append(f"{stage}@{seed}")
+        stage, label = f"seeds_{path.parent.name}", label_of(path)
+        if label in map(str, stages[stage]["matrix"]["seed"]):
+            listed.append(f"{stage}@{label}")
         else:
-            print(f"{path} is left out: {PIPELINE} lists no seed {seed} in {stage}")
+            print(f"{path} is left out: {PIPELINE} lists no seed {label} in {stage}")
     return listed
 
 

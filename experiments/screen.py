@@ -41,7 +41,7 @@ from effiseg.predict import predict_probabilities
 from effiseg.remedies import Remedies, read_remedies
 from effiseg.scoring import score_probabilities
 from effiseg.weights import read_model
-from experiments.engine import fingerprint_run, list_modules
+from experiments.engine import fingerprint_run
 from experiments.plan import (
     SCREENING,
     Parts,
@@ -54,6 +54,7 @@ from experiments.plan import (
     read_variants,
 )
 from stages.fit import OF_PREDICTION, fit
+from stages.modules import list_modules
 from stages.paths import RAW, SPLIT
 
 REMEDIES = [Path("experiments/findings.yaml"), Path("experiments/sampling.csv")]

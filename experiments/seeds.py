@@ -24,6 +24,7 @@ from effiseg.files import write_bytes, write_json, write_table
 from effiseg.params import as_plain, load_section
 from effiseg.precision import choose_algorithms, pick_device
 from effiseg.recipe import Recipe, Train
+from effiseg.remedies import list_followed, read_findings
 from effiseg.scoring import Evaluate
 from experiments.engine import fingerprint_run
 from stages.evaluate import add_facts, score_test_images
@@ -54,20 +55,33 @@ def main(name: str, seed: str) -> None:
 def fingerprint(name: str, params: Train, without: tuple[str, ...] = ()) -> str:
     """Of one model with the seed of `params`: see `fingerprint_run`."""
     recipe, threshold = load_section(name, Recipe), load_section("evaluate", Evaluate).threshold
-    inputs = [SPLIT, *([FINDINGS, SAMPLING] if recipe.follow_findings else [])]
-    settings, entry = {"train": as_plain(params)}, Path(__file__)
+    settings, inputs, entry = {"train": as_plain(params)}, [SPLIT], Path(__file__)
+    if recipe.follow_findings:  # what they ask for decides, not their wording or evidence
+        followed = list_followed(read_findings(FINDINGS))
+        of_training = [remedy for remedy in followed if remedy["kind"] != "test_flips"]
+        settings["remedies"] = of_training if without else followed
+        inputs.append(SAMPLING)
     return fingerprint_run(settings, recipe, threshold, inputs, entry, without)
 
 
+def label_of(folder: Path) -> str:
+    """K of MODEL/seed-K, or K-WHERE of MODEL/seed-K-WHERE: the same seed, trained elsewhere.
+
+    Another kind of processor rounds differently, so that this is another training.
+    """
+    return folder.name.removeprefix("seed-")
+
+
 def require_current(folder: Path) -> None:
-    """Raises ValueError where MODEL/seed-K is of another recipe than params.yaml has now."""
-    name, seed = folder.parent.name, int(folder.name.removeprefix("seed-"))
+    """Raises ValueError where a seed's folder is of another recipe than params.yaml has now."""
+    name, seed = folder.parent.name, int(label_of(folder).split("-")[0])
     params = dataclasses.replace(load_section("train", Train), seed=seed)
     found = json.loads((folder / "run.json").read_text(encoding="utf-8"))["run"]
     if found != fingerprint(name, params):
         raise ValueError(
-            f"{folder} was trained with another recipe than params.yaml has now: delete it, or "
-            f"run `python -m experiments.seeds {name} {seed}`"
+            f"{folder} was trained with another recipe, or other remedies of the findings, than "
+            "params.yaml and analysis/findings.yaml have now: delete it, or run "
+            f" `python -m experiments.seeds {name} {seed}`"
         )
 
 

@@ -8,7 +8,6 @@ Writes  experiments/ablation.csv, the columns of effiseg.ablation and schedule
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -17,9 +16,9 @@ from effiseg.ablation_report import Ablation, write_ablation
 from effiseg.comparison import Compare
 from effiseg.figures import draw_ablation
 from effiseg.files import write_table, write_text
-from effiseg.params import as_plain, load_section
+from effiseg.params import load_section
 from effiseg.recipe import Recipe
-from effiseg.remedies import read_findings, uses_flips
+from effiseg.remedies import compare_recipes, read_findings
 from experiments.plan import REFERENCE, RUNS, Variant, path_of, read_folds, read_variants
 from experiments.screen import is_done
 from stages.paths import FINDINGS
@@ -30,13 +29,14 @@ def main() -> None:
     if screening is None:
         raise FileNotFoundError(f"{RUNS} has no run: start python -m experiments.screen screening")
     variants = read_variants("screening")
+    recipes = [load_section(name, Recipe) for name in ("baseline", "improved")]
     ablation = Ablation(
         screening=screening,
         full=full,
         recipes={name: read_variants(name)[REFERENCE].recipe for name in ("screening", "full")},
         waiting=[name for name in variants if name not in set(screening["variant"])],
         devices=list_devices(),
-        chosen=list_choices(),
+        chosen=compare_recipes(*recipes, read_findings(FINDINGS)),
         changes={name: variant.changes for name, variant in variants.items()},
     )
     tables = {"screening": screening, "full": full}
@@ -72,22 +72,6 @@ def read_runs(variant: Variant) -> pd.DataFrame:
 def measure_work(variant: Variant) -> float:
     """Pixels that a training sees of each image."""
     return variant.recipe.epochs * variant.recipe.size**2
-
-
-def list_choices() -> dict[str, tuple[Any, Any]]:
-    """Where the recipes of params.yaml differ: key, the baseline's value, the improved model's.
-
-    Flips that the findings ask for stand there as flips; `follow_findings` stands for the rest.
-    """
-    recipes = [load_section(name, Recipe) for name in ("baseline", "improved")]
-    baseline, improved = (as_plain(recipe) for recipe in recipes)
-    findings = read_findings(FINDINGS)
-    improved["test_flips"] = uses_flips(recipes[1], findings)
-    if improved["follow_findings"]:
-        kinds = {f["remedy"]["kind"] for f in findings if f["switched_on"]}
-        improved["follow_findings"] = bool(kinds - {"test_flips"})
-    pairs = {key: (value, improved[key]) for key, value in baseline.items()}
-    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
 
 def list_devices() -> list[str]:

@@ -7,6 +7,7 @@ same outputs. The operating system lets go of the lock when its process ends, ho
 import os
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 from effiseg.files import FULL
@@ -21,11 +22,10 @@ def run_alone(main: Callable[..., None]) -> None:
     Of processes that torchrun started, the first one holds the lock for all.
     """
     stage = " ".join([Path(sys.argv[0]).stem, *sys.argv[1:]])
+    lock = only_process(LOCKS / f"{stage.replace(' ', '-')}.lock", f"running stage {stage}")
+    is_first = os.environ.get("LOCAL_RANK", "0") == "0"
     try:
-        if os.environ.get("LOCAL_RANK", "0") != "0":
-            main(*sys.argv[1:])
-            return
-        with only_process(LOCKS / f"{stage.replace(' ', '-')}.lock", f"running stage {stage}"):
+        with lock if is_first else nullcontext():
             main(*sys.argv[1:])
     except OSError as error:
         if error.errno not in FULL:

@@ -1,7 +1,7 @@
 """Stage compare: baseline against improved, image by image, with plots and a report.
 
-Reads   params.yaml [compare], evaluation/*/, models/*/, analysis/{findings.yaml, limits.csv},
-        data/raw/, data/split.csv, data/published.csv
+Reads   params.yaml [compare, baseline, improved], evaluation/*/, models/*/,
+        analysis/{findings.yaml, limits.csv}, data/raw/, data/split.csv, data/published.csv
 Writes  metrics/{baseline,improved,comparison}.json, metrics/{strata,predictions}.csv,
         docs/comparison.md,
         plots/{learning_curves,test_images,precision_recall,confusion}.csv,
@@ -29,7 +29,9 @@ from effiseg.files import read_table, write_json, write_table, write_text
 from effiseg.findings import assign_strata, read_limits
 from effiseg.galleries import collect_cells
 from effiseg.params import load_section
-from effiseg.remedies import read_findings
+from effiseg.predict import list_views
+from effiseg.recipe import Recipe
+from effiseg.remedies import compare_recipes, read_findings, uses_flips
 from effiseg.report import Results, write_report
 from effiseg.split import read_split
 from stages.alone import run_alone
@@ -57,7 +59,23 @@ def main() -> None:
     findings = read_findings(FINDINGS)
     predictions = check_predictions(findings, pairs, assigned, params)
     paper = pd.read_csv("data/published.csv")
-    results = Results(metrics, comparison, pairs, strata, findings, predictions, paper, models)
+    recipes = {model: load_section(model, Recipe) for model in SCORED}
+    views = {
+        model: len(list_views(uses_flips(recipe, findings), recipe.test_scales))
+        for model, recipe in recipes.items()
+    }
+    results = Results(
+        metrics=metrics,
+        comparison=comparison,
+        pairs=pairs,
+        strata=strata,
+        findings=findings,
+        predictions=predictions,
+        published=paper,
+        models=models,
+        views=views,
+        differences=compare_recipes(*recipes.values(), findings),
+    )
 
     for model in SCORED:
         write_json(METRICS / f"{model}.json", metrics[model])

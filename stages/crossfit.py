@@ -29,6 +29,7 @@ from effiseg.split import read_split
 from effiseg.weights import read_model
 from stages.alone import run_alone
 from stages.fit import fit, start
+from stages.modules import list_modules
 from stages.paths import SPLIT, arrays_of
 from stages.progress import progress
 
@@ -57,16 +58,17 @@ def judge_fold(folder: Path, params: Train, epochs: int, learnt, held_out, group
     split, arrays = read_split(SPLIT), read_arrays(arrays_of("baseline"))
     parts = select_rows(arrays, learnt), select_rows(arrays, held_out)
     names = list(split["name"][learnt])
-    inputs = [SPLIT, *sorted(arrays_of("baseline").iterdir())]
-    fit(folder, parts, params, recipe, Remedies(), inputs, group, names=names)
-    if group.rank == 0:
-        network = read_model(folder).network
+    inputs = [SPLIT, *sorted(arrays_of("baseline").iterdir()), *list_modules(Path(__file__))]
+
+    def predict() -> None:
+        network, images = read_model(folder).network, parts[1].images
         for file, flips in (("probability.npy", recipe.test_flips), ("flipped.npy", True)):
-            images = parts[1].images
             bar = progress(f"predict {file}")
             probability = predict_probabilities(network, images, flips, recipe.test_scales, bar)
             write_array(folder / file, probability.astype(np.float16))
         write_table(folder / "names.csv", split.loc[held_out, ["name"]])
+
+    fit(folder, parts, params, recipe, Remedies(), inputs, group, predict, names=names)
 
 
 if __name__ == "__main__":

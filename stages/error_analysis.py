@@ -1,6 +1,6 @@
-"""Stage error_analysis: where the baseline is wrong, why, and what follows.
+"""Stage error_analysis: where the baseline is wrong, what goes with it, what follows.
 
-Reads   params.yaml [error_analysis, evaluate, baseline.{test_flips, test_scales}],
+Reads   params.yaml [error_analysis, evaluate, baseline.{epochs, test_flips, test_scales}],
         data/raw/, data/split.csv, data/arrays/baseline/, data/near_duplicate_pairs.csv; with folds
         crossfit/fold-*/, else models/baseline/
 Writes  analysis/{images,kinds,attributes,odds,strata,limits,sampling,reliability,warnings}.csv,
@@ -24,7 +24,7 @@ from effiseg.confidence import (
     score_warnings,
     tabulate_reliability,
 )
-from effiseg.error_kinds import KINDS, budget_pixels, classify_error, count_lesions
+from effiseg.error_kinds import KINDS, budget_pixels, describe_error
 from effiseg.figures import Cell, draw_gallery, draw_kinds, draw_strata, encode_thumbnail
 from effiseg.files import write_bytes, write_json, write_table, write_text
 from effiseg.findings import (
@@ -69,9 +69,7 @@ def main() -> None:
     ):
         prediction = image.probability > threshold
         bins.append(count_reliability(small, mask))
-        row = {"name": image.name, "kind": classify_error(prediction, image.mask)} | image.scores
-        lesions = count_lesions(prediction, image.mask)._asdict()
-        row |= {f"lesions_{name}": number for name, number in lesions.items()}
+        row = {"name": image.name} | describe_error(prediction, image.mask) | image.scores
         mean = resize_probability(flipped, *image.mask.shape) > threshold
         row |= {"dice_flipped": dice(count_pixels(mean, image.mask))}
         row |= {"calibration_error": calibration_error(bins[-1])}
@@ -101,6 +99,7 @@ def main() -> None:
     analysis = Analysis(
         folds=params.folds,
         fold_epochs=params.fold_epochs,
+        epochs=recipe.epochs,
         images=images,
         kinds=budget_pixels(images),
         attributes=score_attributes(images, list(ATTRIBUTES), params.resamples, params.seed),

@@ -42,15 +42,21 @@ def fit(
     remedies: Remedies,
     inputs: list[Path],
     group: Group,
+    after: Callable[[], None] = lambda: None,
     **settings: Any,
 ) -> None:
     """Train on parts[0], and write the model and its history into `folder`.
 
     An interrupted training goes on if nothing has changed that determines it: parameters, the files
-    `inputs`, and `settings`, which are for what else does.
+    `inputs`, code among them, and `settings`, which are for what else does.
+
+    Args:
+        after: what the one writer does with the written model; a kill within it costs no epoch.
     """
     choices = as_plain(recipe, OF_PREDICTION)
     settings |= {"train": as_plain(params), "recipe": choices, "processes": group.size}
+    sampling = None if remedies.sampling is None else remedies.sampling.tolist()
+    settings |= {"remedies": remedies._replace(sampling=sampling)}
     state_file = FOLDER / f"{fingerprint_of(settings, inputs)}.pt"
 
     torch.manual_seed(params.seed)  # the decoder's first weights
@@ -60,18 +66,17 @@ def fit(
     steps = recipe.epochs * (len(parts[0].images) // params.batch_size)
     writes, history = group.rank == 0, []
     lock = only_process(FOLDER / f"{folder.name}.lock", f"training {folder}")
-    with (
-        lock if writes else nullcontext(),
-        step_progress(f"train {folder.name}", steps, shown=writes) as bar,
-    ):
-        for epoch, kept in train(
-            network, *parts, params, recipe, remedies, state_file, group, bar.update
-        ):
-            history.append(epoch)
-            bar.set_postfix_str(f"validation Dice {epoch.validation_dice:.4f}")
-            if writes:
-                write_table(folder / "history.csv", pd.DataFrame(history, columns=Epoch._fields))
+    with lock if writes else nullcontext():
+        with step_progress(f"train {folder.name}", steps, shown=writes) as bar:
+            for epoch, kept in train(
+                network, *parts, params, recipe, remedies, state_file, group, bar.update
+            ):
+                history.append(epoch)
+                bar.set_postfix_str(f"validation Dice {epoch.validation_dice:.4f}")
+                if writes:
+                    table = pd.DataFrame(history, columns=Epoch._fields)
+                    write_table(folder / "history.csv", table)
         if writes:
-            device = describe_device(group.device)
-            write_model(folder, kept, recipe, device)
+            write_model(folder, kept, recipe, describe_device(group.device))
+            after()
             remove_state(state_file)

@@ -4,7 +4,7 @@ Reads   params.yaml [train, NAME], data/split.csv, data/arrays/NAME/; where NAME
         is true also analysis/{findings.yaml, sampling.csv}
 Writes  models/NAME/{weights.safetensors, weights.sha256, model.json, history.csv}
 
-An interrupted training goes on after its last complete epoch (see effiseg.checkpoints).
+An interrupted training goes on after its last complete epoch (see stages.fit).
 """
 
 from functools import partial
@@ -18,6 +18,7 @@ from effiseg.remedies import Remedies, read_remedies
 from effiseg.split import read_split
 from stages.alone import run_alone
 from stages.fit import fit, start
+from stages.modules import list_modules
 from stages.paths import FINDINGS, SAMPLING, SPLIT, arrays_of
 
 
@@ -38,10 +39,10 @@ def train_model(name: str, params: Train, folder: Path, group: Group) -> None:
         select_rows(arrays, split["split"] == part) for part in ("train", "validation")
     )
     remedies, inputs = Remedies(), [SPLIT, *sorted(arrays_of(name).iterdir())]
+    inputs += list_modules(Path(__file__))
     if recipe.follow_findings:
         names = list(split["name"][split["split"] == "train"])
         remedies = read_remedies(FINDINGS, SAMPLING, names)
-        inputs += [FINDINGS, SAMPLING]
     fit(folder, (training, validation), params, recipe, remedies, inputs, group)
 
 

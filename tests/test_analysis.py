@@ -18,6 +18,7 @@ from effiseg.findings import (
     derive_findings,
     find_limits,
     score_strata,
+    select_hard,
     weigh_samples,
     write_findings,
 )
@@ -25,7 +26,7 @@ from effiseg.folds import ErrorAnalysis
 from effiseg.markdown import list_findings
 from effiseg.params import load_section
 from effiseg.recipe import Recipe
-from effiseg.remedies import read_findings, read_remedies, uses_flips
+from effiseg.remedies import compare_recipes, read_findings, read_remedies, uses_flips
 
 SHAPE = (100, 120)
 PARAMS = ErrorAnalysis(
@@ -256,6 +257,31 @@ def test_mirror_images_are_averaged_where_that_was_measured_to_help():
         assert not findings[-1]["switched_on"]
         assert findings[-1]["prediction"] is None
         assert not follows_flips(findings)
+
+
+@pytest.mark.parametrize(
+    ("high", "p", "is_hard"),
+    [(-0.01, 0.01, True), (-0.01, 0.05, False), (0.0, 0.01, False), (0.01, 0.9, False)],
+)
+def test_a_stratum_is_hard_by_interval_and_corrected_p(high, p, is_hard):
+    scores = pd.DataFrame({"stratum": ["flat"], "high": [high], "p": [0.0001], "p_holm": [p]})
+    assert len(select_hard(scores)) == is_hard
+
+
+def test_recipes_differ_in_what_the_findings_make_of_them():
+    recipe = load_section("improved", Recipe, Path(__file__).parents[1] / "params.yaml")
+    plain = dataclasses.replace(recipe, follow_findings=False, test_flips=False)
+    follows = dataclasses.replace(plain, follow_findings=True, size=plain.size + 32)
+    flips, blur = analyse(effect=0.0, flips=0.02)[2][-1], {"kind": "augmentation", "name": "blur"}
+    size = {"size": (plain.size, plain.size + 32)}
+    for recipe in (plain, follows):
+        assert compare_recipes(recipe, recipe, [flips]) == {}
+    assert compare_recipes(plain, follows, []) == size
+    assert compare_recipes(plain, follows, [flips]) == size | {"test_flips": (False, True)}
+    both = compare_recipes(plain, follows, [flips, flips | {"remedy": blur}])
+    assert both == size | {"test_flips": (False, True), "follow_findings": (False, True)}
+    off = flips | {"switched_on": False}
+    assert compare_recipes(plain, follows, [off]) == size
 
 
 def test_a_kind_of_remedy_that_is_not_asked_for_stays_off():

@@ -23,7 +23,7 @@ from effiseg.params import load_section
 from effiseg.recipe import Recipe
 from effiseg.remedies import read_findings
 from effiseg.weights import read_model, write_model
-from experiments.engine import list_modules
+from stages.modules import list_modules
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))

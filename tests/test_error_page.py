@@ -55,8 +55,9 @@ def page(tmp_path_factory):
     pictures = {name: {"baseline": draw_picture(90)} for name in images["name"]}
     for name in images["name"][images["part"] == "test"]:
         pictures[name]["improved"] = draw_picture(160)
+    words = {name: {m: f"{m} on {name}" for m in each} for name, each in pictures.items()}
     folder = tmp_path_factory.mktemp("page")
-    html = write_page(images, pictures, "30 images.", {"a chart": draw_picture(40, "png")})
+    html = write_page(images, pictures, words, "30 images.", {"a chart": draw_picture(40, "png")})
     (folder / "page.html").write_text(html, encoding="utf-8")
     options = webdriver.ChromeOptions()
     options.binary_location = BROWSER
@@ -130,6 +131,8 @@ def test_an_image_opens_and_keys_go_on_to_the_next(page):
     assert len(pictures) == 2  # a test image: both models, side by side
     assert all(page.execute_script("return arguments[0].naturalWidth", i) == 40 for i in pictures)
     assert "relief" in detail.text
+    said = [paragraph.text for paragraph in detail.find_elements(By.CSS_SELECTOR, "figure p")]
+    assert said == ["baseline on image-00", "improved on image-00"]
     body = page.find_element(By.TAG_NAME, "body")
     body.send_keys(Keys.ARROW_DOWN)
     assert detail.find_element(By.TAG_NAME, "h2").text == "image-01"
@@ -175,6 +178,20 @@ def test_a_hostile_name_is_text_and_nothing_failed_or_was_fetched(page):
     assert [e for e in page.get_log("browser") if e["level"] == "SEVERE"] == []
 
 
-def test_an_image_without_picture_is_refused():
-    with pytest.raises(ValueError, match=r"29 images have no picture"):
-        write_page(draw_images(), {"image-00": {"baseline": b""}}, "", {})
+@pytest.mark.parametrize("what", ["picture", "words"])
+def test_an_image_without_picture_or_words_is_refused(what):
+    images = draw_images()
+    whole = {name: {"baseline": b""} for name in images["name"]}
+    one = {"image-00": {"baseline": b""}}
+    pictures, words = (one, whole) if what == "picture" else (whole, one)
+    with pytest.raises(ValueError, match=f"29 images have no {what}"):
+        write_page(images, pictures, words, "", {})
+
+
+def test_each_picture_has_its_own_words():
+    images = draw_images()
+    words = {name: {"baseline": ""} for name in images["name"]}
+    pictures = {name: {"baseline": b""} for name in images["name"]}
+    pictures["image-03"] = {"baseline": b"", "improved": b""}
+    with pytest.raises(ValueError, match=r"1 images have no words for each picture \(image-03"):
+        write_page(images, pictures, words, "", {})

@@ -1,5 +1,6 @@
 """Stages that are killed, stopped, started twice, or find the disk full, and then run again."""
 
+import importlib
 import os
 import shutil
 import signal
@@ -124,6 +125,42 @@ def test_a_training_goes_on_after_its_last_whole_epoch_and_leaves_no_state(chain
     assert (status, read_outputs("train_baseline", folder)) == (0, undisturbed)
     assert rest < writes["train_baseline"]  # it did not begin anew
     assert list((folder / ".effiseg" / "checkpoints").glob("*.pt*")) == []
+
+
+def test_a_training_begins_anew_where_its_code_has_changed(chain, monkeypatch):
+    folder, writes = chain
+    undisturbed = read_outputs("train_baseline", folder)
+    remove_outputs("train_baseline", folder)
+    assert run_stage("train", "baseline", stop=(signal.SIGKILL, 6))[0] == -signal.SIGKILL
+    remove_outputs("train_baseline", folder)
+    states = folder / ".effiseg" / "checkpoints"
+    before = set(states.glob("*.pt"))
+    edited = folder / "edited.py"
+    edited.write_text("# another loss")
+    stage = importlib.import_module("stages.train")
+    monkeypatch.setattr(stage, "list_modules", lambda entry: [edited])
+    try:
+        assert len(before) == 1
+        assert run_stage("train", "baseline") == (0, writes["train_baseline"])
+        assert read_outputs("train_baseline", folder) == undisturbed
+        assert set(states.glob("*.pt")) == before  # that of the other code is left
+    finally:
+        shutil.rmtree(states)
+
+
+def test_a_kill_within_the_predictions_of_a_fold_costs_no_epoch(chain):
+    folder, writes = chain
+    undisturbed = read_outputs("crossfit@0", folder)
+    remove_outputs("crossfit@0", folder)
+    stop = signal.SIGKILL, writes["crossfit@0"]
+    assert run_stage("crossfit", "0", stop=stop)[0] == -signal.SIGKILL
+    states = folder / ".effiseg" / "checkpoints"
+    assert len(list(states.glob("*.pt"))) == 1
+    remove_outputs("crossfit@0", folder)
+    status, rest = run_stage("crossfit", "0")
+    assert (status, read_outputs("crossfit@0", folder)) == (0, undisturbed)
+    assert rest < writes["crossfit@0"]
+    assert list(states.glob("*.pt*")) == []
 
 
 def test_a_second_process_of_a_stage_is_refused_by_the_name_of_the_first(chain):

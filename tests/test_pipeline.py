@@ -17,9 +17,11 @@ import pandas as pd
 import pytest
 import yaml
 
+from effiseg.error_kinds import KINDS
 from effiseg.params import load_section
+from effiseg.recipe import Train
 from effiseg.synthetic import write_frames
-from experiments.engine import list_modules
+from stages.modules import list_modules
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -294,6 +296,59 @@ def test_the_same_stage_writes_the_same_bytes(runs, monkeypatch):
         before = {path: path.read_bytes() for path in files}
         run_stage(stage, folder, monkeypatch)
         assert {path for path in files if path.read_bytes() != before[path]} == set()
+
+
+def test_the_page_tells_every_picture_in_words(runs):
+    page = (runs[0] / "reports" / "error_report.html").read_text(encoding="utf-8")
+    data = json.loads(page.split('id="data">')[1].split("</script>")[0])
+    told = {(name, model) for name, each in data["words"].items() for model in each}
+    assert told == {(name, model) for name, each in data["pictures"].items() for model in each}
+    assert all(n in text for n, each in data["words"].items() for text in each.values())
+    parts = {row["name"]: row["part"] for row in data["rows"]}
+    assert {model for name, model in told if parts[name] == "test"} == {"baseline", "improved"}
+    unseen = {model for name, model in told if parts[name] != "test"}
+    assert unseen == {"baseline without this image"}
+    for row in data["rows"]:
+        assert row["kind"] in KINDS
+        assert row["lesions_found"] is not None
+        is_test = row["part"] == "test"
+        assert (row["improved_dice"] is not None, row["change"] is not None) == (is_test,) * 2
+        if is_test:
+            assert row["change"] == pytest.approx(row["improved_dice"] - row["dice"], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "trains", "answers"),
+    [
+        ({"statement": "In other words."}, True, True),
+        ({"evidence": {"images": 1}}, True, True),
+        ({"switched_on": False, "prediction": None}, True, False),  # of the flips: the last one
+    ],
+)
+def test_a_seed_is_of_what_the_findings_ask_for(runs, monkeypatch, change, trains, answers):
+    monkeypatch.chdir(runs[0])
+    seeds = importlib.import_module("experiments.seeds")
+    params = load_section("train", Train)
+    path = Path("analysis/findings.yaml")
+    written = path.read_text(encoding="utf-8")
+    flips = {
+        "id": "flips", "statement": "", "evidence": {}, "switched_on": True,
+        "remedy": {"kind": "test_flips"}, "prediction": {"stratum": "all images", "gain": 0.1},
+    }  # fmt: skip
+    lean = flips | {"remedy": {"kind": "loss", "false_negative_weight": 0.6}}
+
+    def fingerprints(*findings):
+        path.write_text(json.dumps(findings), encoding="utf-8")
+        return [seeds.fingerprint("improved", params, w) for w in (("test_flips",), ())]
+
+    try:
+        before = fingerprints(lean, flips)
+        after = fingerprints(lean, flips | change)
+        assert [a == b for a, b in zip(before, after, strict=True)] == [trains, answers]
+        heavier = lean | {"remedy": {"kind": "loss", "false_negative_weight": 0.7}}
+        assert set(fingerprints(heavier, flips)).isdisjoint(before)
+    finally:
+        path.write_text(written, encoding="utf-8")
 
 
 def test_another_training_with_the_same_seed_has_the_same_scores(runs, monkeypatch):

@@ -34,7 +34,6 @@ from effiseg.findings import STRATA
 from effiseg.hub import CONFIG, SHIPPED, EffiSegNet
 from effiseg.proof import Gain, judge_gain
 from effiseg.synthetic import draw_frame
-from experiments import tabulate
 
 sys.path.insert(0, str(ROOT / "tools"))
 import update_readme
@@ -116,11 +115,6 @@ def test_no_result_stands_outside_of_the_generated_parts(document):
 
 
 # Parts
-
-
-def test_the_choice_is_the_one_that_the_ablation_tells(monkeypatch):
-    monkeypatch.chdir(ROOT)
-    assert ablation.list_choices(ROOT) == tabulate.list_choices()
 
 
 def test_a_remedy_is_judged_by_the_gain_on_its_own_stratum():

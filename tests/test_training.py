@@ -15,7 +15,7 @@ from effiseg.distribution import Group
 from effiseg.locks import only_process
 from effiseg.model import build_model
 from effiseg.precision import pick_device, to_input
-from effiseg.predict import predict_probabilities
+from effiseg.predict import list_views, predict_probabilities
 from effiseg.recipe import Recipe, Train
 from effiseg.remedies import Remedies
 from effiseg.training import cosine, train, validate
@@ -258,3 +258,11 @@ def test_a_damaged_state_is_refused_with_what_to_do(tmp_path, damage):
     path.write_bytes(changed.get(damage, content))
     with pytest.raises(ValueError, match=r"state\.pt .* Delete it and run again"):
         read_state(path)
+
+
+@pytest.mark.parametrize("flips", [False, True])
+@pytest.mark.parametrize("scales", [False, True])
+def test_an_answer_is_the_mean_over_these_views(flips, scales):
+    views, number = list_views(flips, scales), (4 if flips else 1) * (3 if scales else 1)
+    assert len(set(views)) == len(views) == number
+    assert ((), 1.0) in views

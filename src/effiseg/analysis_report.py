@@ -9,10 +9,10 @@ import pandas as pd
 
 from effiseg.confidence import POOR_DICE
 from effiseg.error_kinds import GOOD_DICE
+from effiseg.findings import EVIDENT, select_hard
 from effiseg.markdown import list_findings, write_table
 
 SHOWN_ODDS = 12
-EVIDENT = 0.05  # p after correction
 
 
 class Analysis(NamedTuple):
@@ -20,6 +20,7 @@ class Analysis(NamedTuple):
 
     folds: int  # 0: the validation images alone
     fold_epochs: int
+    epochs: int  # of the baseline itself
     images: pd.DataFrame  # of the stage error_analysis
     kinds: pd.DataFrame  # of effiseg.error_kinds.budget_pixels
     attributes: pd.DataFrame  # of effiseg.causes.score_attributes
@@ -36,7 +37,7 @@ class Analysis(NamedTuple):
 def write_analysis(analysis: Analysis) -> str:
     """Markdown."""
     sections = [
-        "# Where the baseline is wrong, and why",
+        "# Where the baseline is wrong, and what goes with it",
         _describe_protocol(analysis),
         "## Main findings",
         "\n".join(f"{n}. {text}" for n, text in enumerate(_main_findings(analysis), start=1)),
@@ -47,12 +48,17 @@ def write_analysis(analysis: Analysis) -> str:
         "![The worst images of each kind](../plots/worst_by_kind.png)",
         "## Strata",
         _strata_table(analysis.strata),
+        "p is of the Mann-Whitney test, which compares ranks, after Holm's correction for all "
+        "strata; the interval is of the difference of means, not corrected for their number: they "
+        f"may disagree. A stratum of at least {analysis.least_images} images counts as hard where "
+        f"the interval lies below zero and p is below {EVIDENT}.",
         "![Dice by stratum](../plots/strata.png)",
         "## Attributes and Dice",
         _attribute_table(analysis.attributes),
-        "Definitions and units: `src/effiseg/attributes.py`. p after Holm's correction.",
+        "Definitions and units: `src/effiseg/attributes.py`. p is of the rank correlation, after "
+        "Holm's correction for all attributes.",
         "## Which images get which kind of error",
-        _odds_table(analysis.odds),
+        _odds_table(analysis),
         "## In a small tree, and what stays unexplained",
         f"```\n{analysis.tree.strip()}\n```",
         _describe_unexplained(analysis),
@@ -72,17 +78,29 @@ def _describe_protocol(analysis: Analysis) -> str:
     number = len(analysis.images)
     if analysis.folds:
         how = (
-            f"Cross-fitting: {analysis.folds} baselines, each trained without one fold of the "
-            f"training and validation images, judge {number} images that they have not seen; near "
-            f"duplicates share a fold. Each fold's training has {analysis.fold_epochs} epochs, so "
-            "that scores differ from the baseline's own."
+            f"Cross-fitting: {analysis.folds} models of the baseline's recipe, each trained "
+            f"without one fold of the training and validation images, judge {number} images that "
+            f"they have not seen; near duplicates share a fold. {_compare_epochs(analysis)}"
         )
     else:
         how = f"The baseline judges the {number} validation images."
     return (
         f"Written by the stage `error_analysis`. {how} Test images are not looked at. Mean Dice of "
         f"the analysed images: {analysis.images['dice'].mean():.4f}; every one of them is a row of "
-        "`analysis/images.csv`."
+        "`analysis/images.csv`.\n\n"
+        "What goes together need not be cause and effect: strata overlap, and a property that "
+        "nobody measured may stand behind two that go together. What a remedy does, only a "
+        "training with it shows."
+    )
+
+
+def _compare_epochs(analysis: Analysis) -> str:
+    if analysis.fold_epochs == analysis.epochs:
+        return f"They were trained for {analysis.epochs} epochs, like the baseline."
+    return (
+        f"**They were trained for {analysis.fold_epochs} epochs, the baseline for "
+        f"{analysis.epochs}**: the baseline may make other errors. Where it is spoken of below, "
+        "these models are meant."
     )
 
 
@@ -115,8 +133,12 @@ def _tell_hardest(analysis: Analysis) -> str:
     if enough.empty:
         return "No stratum has enough images to be compared."
     row = enough.iloc[0]
-    is_shown = row.high < 0 and row.p_holm < EVIDENT
-    verdict = "" if is_shown else f"; not shown, as p is {row.p_holm:.2g} after Holm's correction"
+    if not select_hard(enough.head(1)).empty:
+        verdict = ""
+    elif row.high >= 0:
+        verdict = "; not shown, as the interval includes zero"
+    else:
+        verdict = f"; not shown, as p is {row.p_holm:.2g} after Holm's correction"
     return (
         f"The hardest stratum of at least {analysis.least_images} images is **{row.stratum}**: "
         f"mean Dice {row.dice:.3f} on {row.images} images, {row.dice_elsewhere:.3f} on the others "
@@ -141,12 +163,12 @@ def _tell_attribute(analysis: Analysis) -> str:
 def _tell_annotators(analysis: Analysis) -> str:
     summary, dice = analysis.summary, analysis.images["dice"].mean()
     if not summary["annotators_frames"]:
-        return "No frame of these was annotated twice: how far people agree is not known."
+        return "None of these frames was annotated twice: how far annotations agree is not known."
     return (
         f"Two annotations of one frame differ by {1 - summary['annotators_dice']:.3f} Dice in the "
         f"mean ({summary['annotators_frames']} frames, 95 % interval "
         f"{1 - summary['annotators_high']:.3f} to {1 - summary['annotators_low']:.3f}), the "
-        f"baseline and the annotation by {1 - dice:.3f}."
+        f"baseline and the annotation by {1 - dice:.3f} on all {len(analysis.images)} images."
     )
 
 
@@ -210,33 +232,40 @@ def _attribute_table(attributes: pd.DataFrame) -> str:
     return write_table(head, rows)
 
 
-def _odds_table(odds: pd.DataFrame) -> str:
+def _odds_table(analysis: Analysis) -> str:
+    odds, kinds = analysis.odds, analysis.images["kind"].value_counts()
     evident = odds[odds["p_holm"] < EVIDENT]
     if evident.empty:
-        return "No stratum has odds of a kind of error that differ evidently (p below 0.05)."
+        return f"No stratum has odds of a kind of error that differ evidently (p below {EVIDENT})."
     shown = evident.sort_values("odds_ratio", ascending=False, kind="stable").head(SHOWN_ODDS)
     rows = [
         (
             row.stratum,
             row.kind,
             f"{row.of_kind} of {row.images}",
+            f"{kinds[row.kind] - row.of_kind} of {len(analysis.images) - row.images}",
             f"{row.odds_ratio:.1f}",
             f"{row.low:.1f} to {row.high:.1f}",
             f"{row.p_holm:.2g}",
         )
         for row in shown.itertuples()
     ]
-    head = ("stratum", "kind", "images", "odds against the others", "95 % interval", "p")
-    tests = f"{len(evident)} of {len(odds)} tests with p below {EVIDENT} after Holm's correction"
-    return f"{write_table(head, rows)}\n\n{tests}; all in `analysis/odds.csv`."
+    head = ("stratum", "kind", "images", "other images", "odds ratio", "95 % interval", "p")
+    note = (
+        f"{len(evident)} of {len(odds)} tests (Fisher's exact) have p below {EVIDENT} after Holm's "
+        "correction; all are in `analysis/odds.csv`. Half a case is added to each count: where no "
+        "other image has the kind, ratio and interval say no more than that. Definitions account "
+        "for some: only where there are several polyps can one be found and another missed."
+    )
+    return f"{write_table(head, rows)}\n\n{note}"
 
 
 def _describe_unexplained(analysis: Analysis) -> str:
     tree, forest = (max(analysis.summary[f"r2_{name}"], 0) for name in ("tree", "forest"))
     return (
         f"Cross-validated, this tree explains {_percent(tree)} of the variance of Dice, a random "
-        f"forest on the same attributes {_percent(forest)}. {_percent(1 - max(tree, forest))} "
-        "neither of them finds in these attributes."
+        f"forest on the same attributes {_percent(forest)}. The other "
+        f"{_percent(1 - max(tree, forest))} neither of them predicts from these attributes."
     )
 
 
@@ -253,9 +282,10 @@ def _describe_suspects(analysis: Analysis) -> str:
     if not summary["annotators_frames"]:
         return text
     return (
-        f"{text}\n\nHow far people agree, on the {summary['annotators_frames']} frames that were "
-        f"annotated twice: a mean Dice of {summary['annotators_dice']:.3f} (95 % interval "
-        f"{summary['annotators_low']:.3f} to {summary['annotators_high']:.3f}). On "
+        f"{text}\n\n{summary['annotators_frames']} frames are in the data twice, each time with an "
+        f"annotation of its own; the two agree to a mean Dice of {summary['annotators_dice']:.3f} "
+        f"(95 % interval {summary['annotators_low']:.3f} to {summary['annotators_high']:.3f}). "
+        "Whether two persons drew them is not known. On "
         f"{_percent(summary['images_within'])} of the images the baseline agrees with the "
         "annotation at least as well as the median pair of annotations of one frame; an error of "
         "that size may as well be the annotation's."

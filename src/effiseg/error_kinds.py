@@ -12,7 +12,7 @@
 Regions are 8-connected; those under 0.05 % of the image are specks and don't count.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -46,6 +46,13 @@ class Lesions(NamedTuple):
     missed: int  # polyps of which under a tenth is found
     found: int
     false: int  # predicted regions that touch no polyp
+
+
+def describe_error(prediction: Pixels, mask: Pixels) -> dict[str, Any]:
+    """kind, lesions_missed, lesions_found, lesions_false: the columns of the tables of images."""
+    lesions = count_lesions(prediction, mask)._asdict()
+    counts = {f"lesions_{name}": number for name, number in lesions.items()}
+    return {"kind": classify_error(prediction, mask)} | counts
 
 
 def classify_error(prediction: Pixels, mask: Pixels) -> str:

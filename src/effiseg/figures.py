@@ -15,7 +15,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.patheffects import Normal, Stroke
 from numpy.typing import NDArray
 
 from effiseg.files import open_whole
@@ -85,12 +87,14 @@ def draw_gallery(path: Path, cells: Sequence[Cell], title: str, columns: int) ->
         for ax, (name, prediction) in zip(places[1:], cell.predictions.items(), strict=False):
             ax.imshow(overlay_errors(cell.image, prediction, cell.mask))
             ax.set_title(name, fontsize=7, loc="left")
-    patches = [Patch(color=np.array(c) / 255, label=name) for name, c in LEGEND.items()]
-    patches.append(Patch(facecolor="lightgrey", edgecolor="black", label="white line: annotation"))
+    marks = [Patch(color=np.array(c) / 255, label=name) for name, c in LEGEND.items()]
+    rim = [Stroke(linewidth=4, foreground="dimgrey"), Normal()]  # the page is white too
+    outline = {"color": "white", "linewidth": 2, "path_effects": rim}
+    marks.append(Line2D([], [], label="outline of the annotation", **outline))
     heading = figure.suptitle(title, fontsize=11, y=1 - 0.15 / figure.get_figheight(), va="top")
     heading.set_in_layout(False)  # the layout below leaves room for it
     top = 1 - 0.4 / figure.get_figheight()
-    figure.legend(handles=patches, loc="lower center", ncols=4, fontsize=8, frameon=False)
+    figure.legend(handles=marks, loc="lower center", ncols=4, fontsize=8, frameon=False)
     figure.tight_layout(rect=(0, 0.3 / figure.get_figheight(), 1, top))
     _save(figure, path)
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 LONGEST_MESSAGE = 400  # characters, of what a library says
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what the system calls a disk without room
 
+
 @contextmanager
 def open_whole(path: Path) -> Iterator[BinaryIO]:
     """A file to write under a temporary name beside `path`, which it then gets: a reader never sees

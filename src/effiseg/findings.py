@@ -116,6 +116,15 @@ def score_strata(
     return table.sort_values("difference", kind="stable", ignore_index=True)
 
 
+def select_hard(scores: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the table of `score_strata` that are shown to be hard.
+
+    Their whole interval lies below zero, and p, corrected for all strata that were tried, is below
+    0.05. How many images they should have is for the caller to say.
+    """
+    return scores[(scores["high"] < 0) & (scores["p_holm"] < EVIDENT)]
+
+
 def derive_findings(
     images: pd.DataFrame, scores: pd.DataFrame, params: ErrorAnalysis
 ) -> list[dict[str, Any]]:
@@ -136,9 +145,9 @@ def sample_hard_strata(
     images: pd.DataFrame, scores: pd.DataFrame, params: ErrorAnalysis
 ) -> list[dict[str, Any]]:
     """The two hardest strata are drawn more often in training; or none is shown to be hard."""
-    hard = _hard_strata(scores, params)
+    enough = scores[scores["images"] >= params.least_images]
+    hard = select_hard(enough)
     if hard.empty:
-        enough = scores[scores["images"] >= params.least_images]
         return [
             _stratum_finding(f"not shown: {row.stratum}", row, {"kind": "none"})
             for row in enough.head(1).itertuples()
@@ -157,10 +166,10 @@ def imitate_hard_stratum(
     images: pd.DataFrame, scores: pd.DataFrame, params: ErrorAnalysis
 ) -> list[dict[str, Any]]:
     """The hardest stratum that an augmentation can imitate adds that augmentation."""
-    hard = _hard_strata(scores, params)
+    hard = select_hard(scores[scores["images"] >= params.least_images])
     return [
         _stratum_finding(
-            f"cause: {row.stratum}",
+            f"imitate: {row.stratum}",
             row,
             {"kind": "augmentation", "name": STRATA[row.stratum].augmentation},
         )
@@ -254,15 +263,6 @@ def weigh_samples(strata: pd.DataFrame, findings: list[dict[str, Any]]) -> pd.Da
 def write_findings(path: Path, findings: list[dict[str, Any]]) -> None:
     """YAML, as `effiseg.remedies` reads it."""
     write_text(path, yaml.safe_dump(findings, sort_keys=False, allow_unicode=True, width=100))
-
-
-def _hard_strata(scores: pd.DataFrame, params: ErrorAnalysis) -> pd.DataFrame:
-    """Those with enough images whose interval lies below zero, hardest first.
-
-    And whose p, corrected for all strata that were tried, is below 0.05.
-    """
-    evident = (scores["high"] < 0) & (scores["p_holm"] < EVIDENT)
-    return scores[(scores["images"] >= params.least_images) & evident]
 
 
 def _stratum_finding(identity: str, row: Any, remedy: dict[str, Any]) -> dict[str, Any]:

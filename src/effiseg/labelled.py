@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from effiseg.answers import read_answer
 from effiseg.attributes import describe_image
-from effiseg.error_kinds import classify_error, count_lesions
+from effiseg.error_kinds import describe_error
 from effiseg.images import MASK_THRESHOLD
 from effiseg.metrics import count_pixels, dice, iou, score_image, summarize
 from effiseg.pictures import list_sources, read_picture
@@ -118,14 +118,12 @@ def judge(
     config = predictor.config
     small = predictor.predict([picture])[0]
     answer = read_answer(small, *mask.shape, config.threshold, config.limits)
-    row: dict[str, Any] = {"name": name, "kind": classify_error(answer.mask, mask)}
+    row: dict[str, Any] = {"name": name} | describe_error(answer.mask, mask)
     row |= score_image(resize_probability(small, *mask.shape), mask, config.threshold)
     nearest = cv2.INTER_NEAREST_EXACT  # as effiseg.arrays shrinks masks
     small_mask = cv2.resize(mask.astype(np.uint8), small.shape, interpolation=nearest)
     at_input = count_pixels(small > config.threshold, small_mask.astype(bool))
     row |= {"dice_input": dice(at_input), "iou_input": iou(at_input)}
-    lesions = count_lesions(answer.mask, mask)._asdict()
-    row |= {f"lesions_{key}": number for key, number in lesions.items()}
     row |= {"confidence": answer.confidence, "warnings": "; ".join(answer.warnings)}
     return Judged(name, picture, mask, answer.mask, row | describe_image(picture, mask))
 

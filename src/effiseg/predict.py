@@ -33,10 +33,8 @@ def predict_probabilities(
     """
     device = pick_device()
     network = place_model(network.eval(), device)
-    flips = FLIPS if with_flips else FLIPS[:1]
     side = images.shape[1]
-    scales = SCALES if with_scales else (1.0,)
-    views = [(axes, scale_side(side, scale)) for scale in scales for axes in flips]
+    views = [(x, scale_side(side, scale)) for x, scale in list_views(with_flips, with_scales)]
     result = np.empty(images.shape[:3], np.float32)
     for start in progress(range(0, len(images), BATCH)):
         batch = torch.from_numpy(np.ascontiguousarray(images[start : start + BATCH]))
@@ -44,6 +42,12 @@ def predict_probabilities(
         mean = torch.stack([_probability(network, pixels, *view) for view in views]).mean(0)
         result[start : start + BATCH] = mean[:, 0].cpu().numpy()
     return result
+
+
+def list_views(with_flips: bool, with_scales: bool) -> list[tuple[tuple[int, ...], float]]:
+    """The views whose mean an answer is: mirrored axes, and the factor of the input's side."""
+    flips = FLIPS if with_flips else FLIPS[:1]
+    return [(axes, scale) for scale in (SCALES if with_scales else (1.0,)) for axes in flips]
 
 
 def resize_probability(

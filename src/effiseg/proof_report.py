@@ -63,9 +63,15 @@ def write_proof(evidence: Evidence) -> str:
 def _describe_runs(runs: pd.DataFrame) -> str:
     seeds = {model: sorted(runs.loc[runs["model"] == model, "seed"]) for model in MODELS}
     listed = "; ".join(f"{model} {', '.join(map(str, s))}" for model, s in seeds.items())
+    elsewhere = (
+        " A word behind a seed is where or when it was trained apart from the others: another kind "
+        "of processor rounds differently, so that the same seed gives another training."
+        if runs["seed"].astype(str).str.contains("-").any()
+        else ""
+    )
     return (
-        f"Seeds: {listed}. Every training of these two recipes that was scored is in the table. "
-        "Earlier improved recipes that were scored on the same test images: "
+        f"Seeds: {listed}.{elsewhere} Every training of these two recipes that was scored is in "
+        "the table. Earlier improved recipes that were scored on the same test images: "
         "[metrics/recipes.csv](../metrics/recipes.csv)."
     )
 
@@ -112,7 +118,7 @@ def _gain_table(proof: dict[str, Any]) -> str:
 
 def _strata_table(strata: pd.DataFrame) -> str:
     rows = [
-        (stratum, images, f"{baseline:.3f}", f"{improved:.3f}", f"{gain:+.3f}", write_span(*ends))
+        (stratum, images, f"{baseline:.4f}", f"{improved:.4f}", f"{gain:+.4f}", write_span(*ends))
         for stratum, images, baseline, improved, gain, *ends in strata.itertuples(index=False)
     ]
     return write_table(("stratum", "images", *MODELS, "gain in Dice", "95 % interval"), rows)

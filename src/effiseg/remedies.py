@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from effiseg.augment import ADDITIONS
 from effiseg.files import read_table, show
-from effiseg.params import parse_section, read_yaml, require
+from effiseg.params import as_plain, parse_section, read_yaml, require
 from effiseg.recipe import Recipe
 
 
@@ -124,13 +124,18 @@ def _read_followed(path: Path) -> list[dict[str, Any]]:
     return findings
 
 
+def list_followed(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The remedies that are switched on."""
+    return [finding["remedy"] for finding in findings if finding["switched_on"]]
+
+
 def read_remedies(findings: Path, sampling: Path, names: list[str]) -> Remedies:
     """The remedies that are switched on, with the sampling weights of the images `names`.
 
     Raises:
         ValueError: a file is damaged, a remedy unknown, or an image has no weight.
     """
-    remedies = [f["remedy"] for f in _read_followed(findings) if f["switched_on"]]
+    remedies = list_followed(_read_followed(findings))
     augmentations = tuple(r["name"] for r in remedies if r["kind"] == "augmentation")
     losses = [r["false_negative_weight"] for r in remedies if r["kind"] == "loss"]
     table = read_table(sampling, texts=["name"], numbers=["weight"]).set_index("name")
@@ -150,5 +155,23 @@ def read_remedies(findings: Path, sampling: Path, names: list[str]) -> Remedies:
 
 def uses_flips(recipe: Recipe, findings: list[dict[str, Any]]) -> bool:
     """Whether answers are the mean over mirror images, by the recipe or a finding it follows."""
-    kinds = {finding["remedy"]["kind"] for finding in findings if finding["switched_on"]}
+    kinds = {remedy["kind"] for remedy in list_followed(findings)}
     return recipe.test_flips or (recipe.follow_findings and "test_flips" in kinds)
+
+
+def compare_recipes(
+    baseline: Recipe, improved: Recipe, findings: list[dict[str, Any]]
+) -> dict[str, tuple[Any, Any]]:
+    """Where two recipes differ: key, the baseline's value, the improved one's.
+
+    Flips that the findings ask for stand there as flips; `follow_findings` stands for the rest.
+    """
+    before, after = (_apply_findings(recipe, findings) for recipe in (baseline, improved))
+    return {key: (value, after[key]) for key, value in before.items() if value != after[key]}
+
+
+def _apply_findings(recipe: Recipe, findings: list[dict[str, Any]]) -> dict[str, Any]:
+    kinds = {remedy["kind"] for remedy in list_followed(findings)}
+    follows = recipe.follow_findings and bool(kinds - {"test_flips"})
+    flips = uses_flips(recipe, findings)
+    return as_plain(recipe) | {"test_flips": flips, "follow_findings": follows}

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from effiseg.findings import STRATA
 from effiseg.markdown import list_findings, write_span, write_table
 
 OUR_ROWS = ("baseline", "improved")
@@ -23,6 +24,8 @@ class Results(NamedTuple):
     predictions: pd.DataFrame  # of effiseg.comparison.check_predictions
     published: pd.DataFrame  # the paper's tables
     models: dict[str, dict[str, Any]]  # model.json, by model
+    views: dict[str, int]  # of an image, whose mean an answer is, by model
+    differences: dict[str, tuple[Any, Any]]  # of effiseg.remedies.compare_recipes
 
 
 def write_report(results: Results) -> str:
@@ -34,7 +37,8 @@ def write_report(results: Results) -> str:
         _describe_gain(results.comparison),
         _score_table(results.metrics),
         "## What the error analysis found, and what it predicted",
-        "On images that are not for testing: [error-analysis.md](error-analysis.md).",
+        "On images that are not for testing, of models that are not quite the baseline: "
+        "[error-analysis.md](error-analysis.md).",
         list_findings(results.findings),
         _prediction_table(results.predictions),
         "## What changed (test images)",
@@ -54,11 +58,22 @@ def write_report(results: Results) -> str:
 def _describe_runs(results: Results) -> str:
     rows = [
         f"- **{name}**: EffiSegNet on `{m['encoder']}`, {m['decoder_channels']} decoder channels, "
-        f"{m['upsampling']} upsampling, {m['size']} px; trained on {m['device']} with torch "
-        f"{m['torch']}"
+        f"{m['upsampling']} upsampling, {m['size']} px; answers are "
+        f"{_tell_views(results.views[name])}; trained on {m['device']} with torch {m['torch']}"
         for name, m in results.models.items()
     ]
-    return "\n".join(["Written by the stage `compare`; one training (seed) of each model.", "", *rows])
+    changes = [f"`{key}` {old} → {new}" for key, (old, new) in results.differences.items()]
+    return "\n".join(
+        [
+            "Written by the stage `compare`; one training (seed) of each model.",
+            *("", *rows, ""),
+            f"The recipes differ in {', '.join(changes) or 'nothing'}.",
+        ]
+    )
+
+
+def _tell_views(views: int) -> str:
+    return "of one view" if views == 1 else f"the mean over {views} views of the image"
 
 
 def _describe_gain(comparison: dict[str, Any]) -> str:
@@ -80,8 +95,9 @@ def _describe_gain(comparison: dict[str, Any]) -> str:
         "have a near duplicate in training: "
         f"{comparison['dice_gain_without_near_duplicates']:+.4f} "
         f"({write_span(comparison['dice_gain_without_near_duplicates_low'], comparison['dice_gain_without_near_duplicates_high'])}).\n\n"
-        "The interval is over images. Identical trainings with other seeds differ too (the "
-        "published code by 0.0135 Dice between two runs): one seed each does not show that part."
+        "The interval is over images. Identical trainings with other seeds differ too, which one "
+        "training of each does not show: `experiments/prove.py` judges several "
+        "([proof.md](proof.md))."
     )
 
 
@@ -100,8 +116,10 @@ def _score_table(metrics: dict[str, dict[str, Any]]) -> str:
         "dice_without_near_duplicates": "Dice, mean, without near duplicates of training images",
         "miou_without_near_duplicates": "IoU, mean, without near duplicates of training images",
     }
+    digits = {"hd95": 1}
     rows = [
-        (label, *(_number(metrics[name][key]) for name in OUR_ROWS)) for key, label in labels.items()
+        (label, *(_number(metrics[name][key], digits.get(key, 4)) for name in OUR_ROWS))
+        for key, label in labels.items()
     ]
     return write_table(("score", *OUR_ROWS), rows)
 
@@ -114,8 +132,8 @@ def _prediction_table(predictions: pd.DataFrame) -> str:
             row.finding,
             row.stratum,
             row.images,
-            f"{row.predicted:+.3f}",
-            f"{row.gain:+.3f}",
+            f"{row.predicted:+.4f}",
+            f"{row.gain:+.4f}",
             write_span(row.low, row.high),
             f"**{row.verdict}**",
         )
@@ -124,8 +142,8 @@ def _prediction_table(predictions: pd.DataFrame) -> str:
     head = ("finding", "stratum", "test images", "predicted", "gain", "95 % interval", "prediction")
     note = (
         "A prediction is kept where the mean gain reaches it and the interval lies above zero, not "
-        "kept where the whole interval lies below it. Findings of one stratum share one test. The "
-        "improved model differs in more than the remedies: a kept prediction does not prove its own."
+        "kept where the whole interval lies below it. Findings of one stratum share one test. "
+        "**Kept is not confirmed**: whatever else the recipes differ in may have brought the gain."
     )
     return f"{write_table(head, rows)}\n\n{note}"
 
@@ -135,14 +153,23 @@ def _strata_table(strata: pd.DataFrame) -> str:
         (
             row.stratum,
             row.images,
-            f"{row.baseline:.3f}",
-            f"{row.improved:.3f}",
-            f"{row.gain:+.3f}",
+            f"{row.baseline:.4f}",
+            f"{row.improved:.4f}",
+            f"{row.gain:+.4f}",
             write_span(row.gain_low, row.gain_high),
         )
         for row in strata.itertuples()
     ]
-    return write_table(("stratum", "images", *OUR_ROWS, "gain in Dice", "95 % interval"), rows)
+    table = write_table(("stratum", "images", *OUR_ROWS, "gain in Dice", "95 % interval"), rows)
+    few = strata[strata["gain_low"].isna()].set_index("stratum")["images"]
+    few = dict.fromkeys(set(STRATA) - set(strata["stratum"]), 0) | dict(few)
+    if not few:
+        return table
+    named = ", ".join(f"{name} ({few[name]})" for name in STRATA if name in few)
+    return (
+        f"{table}\n\nStrata with too few test images for an interval: {named}. What the error "
+        "analysis says of them can't be checked on these."
+    )
 
 
 def _change_table(pairs: pd.DataFrame) -> str:
@@ -176,18 +203,20 @@ def _paper_table(results: Results) -> str:
         at = (("at input size", "dice_input", "miou_input"), ("at original size", "dice", "miou"))
         for words, dice, miou in at:
             pooled = _number(scores["dice_pooled"]) if dice == "dice" else "-"
-            label = f"**ours, {name}, {words}** (`{model['encoder']}`)"
+            views = "one view" if results.views[name] == 1 else f"{results.views[name]} views"
+            label = f"**ours, {name}, {words}** (`{model['encoder']}`, {views})"
             rows.append((label, model["size"], _number(scores[dice]), _number(scores[miou]), pooled))
     return write_table(("model", "px", "mean Dice", "mean IoU", "pooled Dice"), rows)
 
 
 def _paper_note(results: Results) -> str:
     return (
-        "The paper's rows are single runs of 300 epochs, scored at the network's input size on "
-        "the 100 test images of the split `effisegnet`; our rows compare with them only for that "
-        "split, and an EfficientNet-Lite encoder is a sibling of B0 to B7, not one of them."
+        "The paper's rows are single runs of 300 epochs, one view of an image each, scored at the "
+        "network's input size on the 100 test images of the split `effisegnet`; our rows compare "
+        "with them only for that split, and an EfficientNet-Lite encoder is a sibling of B0 to B7, "
+        "not one of them."
     )
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+def _number(value: float | None, digits: int = 4) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

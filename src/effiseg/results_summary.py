@@ -11,7 +11,7 @@ import pandas as pd
 from effiseg.confidence import POOR_DICE
 from effiseg.error_kinds import GOOD_DICE, KINDS
 from effiseg.files import cut_short, read_table
-from effiseg.findings import EVIDENT, STRATA
+from effiseg.findings import STRATA, select_hard
 from effiseg.sentences import RESULTS
 from effiseg.summary import (
     Language,
@@ -106,7 +106,7 @@ def read_hard_strata(root: Path) -> pd.DataFrame:
     path = root / "analysis/strata.csv"
     strata = read_table(path, ["stratum"], ["dice", "dice_elsewhere", "high", "p_holm"])
     refuse_unknown(path, "stratum", strata["stratum"], STRATA)
-    return strata[(strata["high"] < 0) & (strata["p_holm"] < EVIDENT)]
+    return select_hard(strata)
 
 
 def _tell_limits_of_knowledge(root: Path, suspects: int, say: dict[str, str]) -> str:

@@ -119,9 +119,9 @@ RESULTS = {  # of the whole pipeline
         "nothing hard": "No kind of image was shown to be harder than the others.",
         "annotators": "Annotations do not agree fully either: on {frames} images that were "
         "annotated twice, both outlines agree to a mean Dice of {annotators}.",
-        "unexplained": "Size, shape, colour and sharpness of a polyp explain {explained} of the "
-        "differences between images; the rest is not explained. {suspects} annotations may be "
-        "wrong.",
+        "unexplained": "From size, shape, colour and sharpness of a polyp, {explained} of the "
+        "differences between images could be predicted; where the rest comes from is not known. "
+        "{suspects} annotations may be wrong.",
         "variants": "{tried} variants of the baseline, single changes and combinations, were tried "
         "on images that are not for testing. Each judged on its own, {better} of them are better "
         "by more than chance would explain.",
@@ -161,8 +161,9 @@ RESULTS = {  # of the whole pipeline
         "nothing hard": "다른 이미지보다 어렵다고 입증된 종류는 없다.",
         "annotators": "주석끼리도 완전히 일치하지는 않는다: 두 번 주석된 이미지 {frames}장에서 두 "
         "윤곽의 평균 Dice는 {annotators}이다.",
-        "unexplained": "용종의 크기, 모양, 색, 선명도는 이미지 간 차이의 {explained}를 설명하고, "
-        "나머지는 설명되지 않는다. 주석이 틀렸을 수 있는 이미지는 {suspects}장이다.",
+        "unexplained": "용종의 크기, 모양, 색, 선명도로는 이미지 간 차이의 {explained}를 예측할 수 "
+        "있었고, 나머지가 어디에서 오는지는 알려져 있지 않다. 주석이 틀렸을 수 있는 이미지는 "
+        "{suspects}장이다.",
         "variants": "기준 모델의 변형 {tried}가지(한 가지만 바꾸거나 여러 가지를 함께 바꾼 것)를 "
         "테스트용이 아닌 이미지에서 시험했다. 각각을 따로 판단할 때, 그중 {better}가지는 우연으로 "
         "설명되지 않을 만큼 더 낫다.",

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from effiseg.answers import RULES
 from effiseg.confidence import POOR_DICE
 from effiseg.files import write_json
-from effiseg.findings import EVIDENT, STRATA
+from effiseg.findings import STRATA, select_hard
 from effiseg.hub import SCORES
 from effiseg.metrics import count_pixels, dice
 
@@ -29,16 +29,15 @@ COUNTS = ("warning", "images", "poor", "others", "poor_others")
 def choose_limits(strata: pd.DataFrame, images: pd.DataFrame) -> dict[str, float]:
     """The limits of the warnings, by name of `effiseg.answers.RULES`.
 
-    A stratum gives a warning where its whole interval lies below the other images and p, corrected
-    after Holm, is below 0.05: there the error analysis says that models are wrong more often. A
-    stratum that is an outer quartile is one of this model's own answers, whose outlines are not
-    drawn as annotators draw them.
+    A stratum that the error analysis has shown to be hard gives a warning: there models are wrong
+    more often. A stratum that is an outer quartile is one of this model's own answers, whose
+    outlines are not drawn as annotators draw them.
 
     Args:
         strata: the table of `effiseg.findings.score_strata`.
         images: dice, and the values of the answers, of images the model has not learnt from.
     """
-    hard = set(strata[(strata["high"] < 0) & (strata["p_holm"] < EVIDENT)]["stratum"])
+    hard = set(select_hard(strata)["stratum"])
     chosen = {}
     for name, (value, is_above) in RULES.items():
         if name in hard:

@@ -1,5 +1,5 @@
-"""Annotation suspects: images where the label, not the model, may be wrong; and how well people
-agree.
+"""Annotation suspects: images where the label, not the model, may be wrong; and how well two
+annotations of one frame agree.
 
 Shapes: N images of S x S pixels, at the network's input size.
 

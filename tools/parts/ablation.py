@@ -7,6 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from effiseg.ablation import check_ranking, write_value
+from effiseg.params import load_section
+from effiseg.recipe import Recipe
+from effiseg.remedies import compare_recipes, read_findings
 from effiseg.results_summary import count_variants
 from parts.committed import (
     INTERVAL,
@@ -91,17 +94,9 @@ def write_choice(root: Path) -> str:
 
 
 def list_choices(root: Path) -> dict[str, tuple[object, object]]:
-    """Where both models differ: key, the baseline's value, the improved model's.
-
-    Flips that the findings ask for stand there as flips; `follow_findings` stands for the rest.
-    """
-    params, findings = read_yaml(root / "params.yaml"), read_yaml(root / "analysis/findings.yaml")
-    before, after = params["baseline"], dict(params["improved"])
-    if after["follow_findings"]:
-        kinds = {f["remedy"]["kind"] for f in findings if f["switched_on"]}
-        after["test_flips"] |= "test_flips" in kinds
-        after["follow_findings"] = bool(kinds - {"test_flips"})
-    return {key: (value, after[key]) for key, value in before.items() if value != after[key]}
+    """Where both models of the pipeline differ: see `compare_recipes`."""
+    models = (load_section(name, Recipe, root / "params.yaml") for name in ("baseline", "improved"))
+    return compare_recipes(*models, read_findings(root / "analysis" / "findings.yaml"))
 
 
 def write_earlier(root: Path) -> str:

@@ -101,10 +101,10 @@ def write_tail(root: Path) -> str:
 def read_test_images(root: Path) -> pd.DataFrame:
     """model, seed, name, dice of every scored training."""
     seed = read_yaml(root / "params.yaml")["train"]["seed"]
-    tables = [pd.read_csv(root / "plots" / "test_images.csv").assign(seed=seed)]
+    tables = [pd.read_csv(root / "plots" / "test_images.csv").assign(seed=str(seed))]
     for path in sorted((root / "experiments" / "seeds").glob("*/seed-*/images.csv")):
-        model, number = path.parts[-3], int(path.parts[-2].removeprefix("seed-"))
-        tables.append(pd.read_csv(path).assign(model=model, seed=number))
+        model, seed = path.parts[-3], path.parts[-2].removeprefix("seed-")
+        tables.append(pd.read_csv(path).assign(model=model, seed=seed))
     return pd.concat(tables)[["model", "seed", "name", "dice"]]
 
 
@@ -123,7 +123,7 @@ def write_predictions(root: Path) -> str:
         *("finding", "stratum", "images"), *("predicted", "measured", INTERVAL, "verdict")
     )
     for row in read_rows(root / "metrics" / "predictions.csv"):
-        cells = f"{float(row['predicted']):+.3f} | {write_gain(row)} | {row['verdict']}"
+        cells = f"{float(row['predicted']):+.4f} | {write_gain(row)} | {row['verdict']}"
         rows.append(f"| {row['finding']} | {row['stratum']} | {row['images']} | {cells} |")
     return "\n".join(rows)
 

@@ -1,5 +1,5 @@
 "use strict";
-const { rows, pictures, columns, summary, charts } = JSON.parse(document.getElementById("data").textContent);
+const { rows, pictures, words, columns, summary, charts } = JSON.parse(document.getElementById("data").textContent);
 const detail = document.getElementById("detail");
 let chosen = null; // name of the image that is open
 let marked = null; // its row
@@ -82,7 +82,9 @@ function open(row) {
     const image = document.createElement("img");
     image.alt = `${model}: errors on ${data.name}`;
     image.src = `data:image/jpeg;base64,${content}`;
-    figure.append(caption, image);
+    const said = document.createElement("p");
+    said.textContent = words[chosen][model];
+    figure.append(caption, image, said);
     shown.append(figure);
   }
   const values = document.createElement("table");
