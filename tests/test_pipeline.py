@@ -366,14 +366,20 @@ def test_the_proof_is_over_all_seeds(runs, monkeypatch):
     seeds = importlib.import_module("experiments.seeds")
     for model in ("baseline", "improved"):
         seeds.main(model, "43")
+    others = folder / "experiments" / "seeds" / "improved"
+    shutil.copytree(others / "seed-43", others / "seed-43-elsewhere")
     importlib.import_module("experiments.prove").main()
     proof = json.loads((folder / "metrics" / "proof.json").read_text(encoding="utf-8"))
-    table = pd.read_csv(folder / "metrics" / "seeds.csv").set_index(["model", "seed"])
-    assert sorted(table.index) == [(m, s) for m in ("baseline", "improved") for s in (42, 43)]
-    assert proof["seeds"] == {"baseline": 2, "improved": 2}
+    table = pd.read_csv(folder / "metrics" / "seeds.csv", dtype={"seed": str})
+    table = table.set_index(["model", "seed"])
+    both = [(m, s) for m in ("baseline", "improved") for s in ("42", "43")]
+    assert sorted(table.index) == [*both, ("improved", "43-elsewhere")]
+    assert proof["seeds"] == {"baseline": 2, "improved": 3}
     own = json.loads((folder / "metrics" / "improved.json").read_text(encoding="utf-8"))
-    assert table.loc[("improved", 42), "dice"] == pytest.approx(own["dice"], abs=1e-5)
+    assert table.loc[("improved", "42"), "dice"] == pytest.approx(own["dice"], abs=1e-5)
     means = table.groupby("model")["dice"].mean()
     gain = means["improved"] - means["baseline"]
     assert proof["dice_gain"] == pytest.approx(gain, abs=1e-5)
-    assert proof["verdict"] in (folder / "docs" / "proof.md").read_text(encoding="utf-8")
+    report = (folder / "docs" / "proof.md").read_text(encoding="utf-8")
+    assert proof["verdict"] in report
+    assert "improved 42, 43, 43-elsewhere. A word behind a seed" in report
