@@ -29,9 +29,9 @@ def read_dice():
     tables = {}
     test = pd.read_csv(ROOT / "plots/test_images.csv").set_index("name")
     for model in ("baseline", "improved"):
-        tables[model, 42] = test.loc[test["model"] == model, "dice"]
+        tables[model, "42"] = test.loc[test["model"] == model, "dice"]
         for path in (ROOT / "experiments/seeds" / model).glob("seed-*/images.csv"):
-            seed = int(path.parent.name.removeprefix("seed-"))
+            seed = path.parent.name.removeprefix("seed-")
             tables[model, seed] = pd.read_csv(path).set_index("name")["dice"]
     return pd.DataFrame(tables)
 

@@ -527,7 +527,9 @@ def test_backends_mark_the_same_polyps(photos, tmp_path, backend):
         image = draw(number)
         whole = cv2.resize(compute_float32(network, image, 224), image.shape[1::-1])
         mask = read_mask(tmp_path / "out" / "masks" / f"{letter}.png") == 255
-        assert mask.any() and dice(mask, whole > 0.5) >= 0.98
+        sure = np.abs(whole - 0.5) > 0.1  # elsewhere the rounding of bfloat16 decides
+        assert mask.any() and sure.mean() > 0.95
+        assert np.mean(mask[sure] == (whole > 0.5)[sure]) > 0.999
 
 
 @pytest.mark.parametrize("backend", ["torch", "onnxruntime", "openvino"])

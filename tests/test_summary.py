@@ -590,7 +590,7 @@ def test_where_nobody_annotated_twice_nothing_is_said_of_annotators(copy, langua
 
 def test_a_forest_that_explains_nothing_is_not_told_as_a_negative_share(copy):
     change_json(copy / "analysis/summary.json", r2_forest=-0.25)
-    assert "explain 0 % of" in tell_results(copy, "en")[4].text
+    assert ", 0 % of the differences" in tell_results(copy, "en")[4].text
 
 
 @BOTH
