@@ -81,7 +81,7 @@ def require_current(folder: Path) -> None:
         raise ValueError(
             f"{folder} was trained with another recipe, or other remedies of the findings, than "
             "params.yaml and analysis/findings.yaml have now: delete it, or run "
-            f" `python -m experiments.seeds {name} {seed}`"
+            f"`python -m experiments.seeds {name} {seed}`"
         )
 
 
